@@ -1,0 +1,450 @@
+"""One pass over the rows of one instrument: what each row opens, relieves, carries or cannot know."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from decimal import Decimal, localcontext
+from typing import Final
+
+from portfolio.lot_books import NOTHING, Book, OpenLot, Spread, Triple, amounts_of, shared, times
+from portfolio.lots import (
+    DIGITS,
+    ZERO,
+    Amounts,
+    Crossing,
+    Entry,
+    LotResult,
+    Method,
+    Missing,
+    RealizedGain,
+    Unresolved,
+)
+
+TRADES: Final = frozenset({"buy", "sell"})
+MOVES_OUT: Final = frozenset({"transfer_out", "withdrawal"})
+# Their cost comes from another instrument's lots, which this pass does not see.
+EVENTS: Final = frozenset({"spinoff", "merger", "symbol_change", "exercise", "rights"})
+
+
+def always_fifo(account: str, day: date) -> Method:
+    return "fifo"
+
+
+def no_shorts(account: str) -> bool:
+    return False
+
+
+def match_lots(
+    entries: Sequence[Entry],
+    *,
+    method: Callable[[str, date], Method] = always_fifo,
+    allows_short: Callable[[str], bool] = no_shorts,
+    specific: Mapping[str, Sequence[tuple[str, Decimal]]] | None = None,
+) -> LotResult:
+    """Relieve lots by the rows of one instrument over all accounts of one user, in the order given.
+
+    method: of an account on a day; it may change from a date. specific: for a row of a "specific" account,
+    the lots to relieve and how much of each; what it leaves open falls to the oldest. HIFO goes by base cost
+    per unit, unknown costs last. "average" keeps one pool per account and side, dated by its first purchase.
+    """
+    with localcontext(prec=DIGITS):
+        match = _Pass(entries, method, allows_short, specific or {})
+        match.run()
+        return match.result()
+
+
+def _negated(proceeds: Triple | None) -> Triple | None:
+    """Proceeds as the cost of a short, and back: cost = -(gross - fee - tax)."""
+    return None if proceeds is None else (-proceeds[0], proceeds[1], proceeds[2])
+
+
+def _trade_amounts(entry: Entry, quantity: Decimal) -> Triple | None:
+    """Gross, fee and tax of a row in its currency; the cash that moved decides the gross of a trade."""
+    fee, tax = entry.fee, entry.tax
+    if entry.cash_amount is not None and entry.kind in TRADES:
+        in_cash = fee + tax if entry.fee_in_cash else tax
+        gross = -entry.cash_amount - in_cash if quantity > 0 else entry.cash_amount + in_cash
+        return gross, fee, tax
+    if entry.gross is None:
+        return None
+    return entry.gross, fee, tax
+
+
+class _Pass:
+    def __init__(
+        self,
+        entries: Sequence[Entry],
+        method: Callable[[str, date], Method],
+        allows_short: Callable[[str], bool],
+        specific: Mapping[str, Sequence[tuple[str, Decimal]]],
+    ) -> None:
+        self.entries, self.method, self.allows_short, self.specific = entries, method, allows_short, specific
+        self.books: dict[str, Book] = defaultdict(Book)
+        self.transit: dict[str, list[OpenLot]] = defaultdict(list)
+        self.carried: dict[str, int] = defaultdict(int)
+        self.done: set[str] = set()
+        self.realized: list[RealizedGain] = []
+        self.crossings: list[Crossing] = []
+        self.missing: list[Missing] = []
+        self.unresolved: list[Unresolved] = []
+        self.number = 0
+        self.out_legs: dict[str, list[Entry]] = defaultdict(list)
+        self.in_legs: dict[str, int] = defaultdict(int)
+        self.split_rows: dict[tuple[str, str], list[Entry]] = defaultdict(list)
+        for entry in entries:
+            if entry.transfer_group is not None and entry.quantity is not None:
+                if entry.quantity < 0:
+                    self.out_legs[entry.transfer_group].append(entry)
+                elif entry.quantity > 0:
+                    self.in_legs[entry.transfer_group] += 1
+            if entry.kind == "split" and entry.event_group is not None and entry.account is not None:
+                self.split_rows[entry.event_group, entry.account].append(entry)
+
+    def run(self) -> None:
+        for entry in self.entries:
+            if entry.id not in self.done:
+                self.number += 1
+                self.apply(entry)
+
+    def result(self) -> LotResult:
+        return LotResult(
+            open=tuple(lot.frozen() for account in sorted(self.books) for lot in self.books[account].lots),
+            in_transit=tuple(lot.frozen() for group in sorted(self.transit) for lot in self.transit[group]),
+            realized=tuple(self.realized),
+            crossings=tuple(self.crossings),
+            missing=tuple(self.missing),
+            unresolved=tuple(self.unresolved),
+            accounts=frozenset(self.books),
+        )
+
+    def apply(self, entry: Entry) -> None:
+        if entry.kind == "split":
+            return self.split(entry)
+        if entry.account is None:
+            raise ValueError(f"Row {entry.id}: only a split may leave the account out.")
+        if entry.kind == "return_of_capital":
+            return self.return_capital(entry, entry.account)
+        quantity = entry.quantity
+        if not quantity:
+            return None
+        if entry.transfer_group is not None:
+            return (
+                self.leave_paired(entry, entry.account, -quantity)
+                if quantity < 0
+                else self.arrive(entry, entry.account, quantity)
+            )
+        if entry.kind in EVENTS:
+            self.unresolved.append(Unresolved(entry.id, "event_across_instruments"))
+        if entry.kind in TRADES:
+            return self.trade(entry, entry.account, quantity)
+        if quantity > 0:
+            return self.receive(entry, entry.account, quantity)
+        if entry.kind in MOVES_OUT or entry.kind in EVENTS or entry.kind == "adjustment":
+            return self.leave(entry, entry.account, -quantity)
+        # A fee or tax paid in units, an expiry: given up for what it stated, nothing where it expired.
+        return self.trade(entry, entry.account, quantity)
+
+    # Trades
+
+    def trade(self, entry: Entry, account: str, quantity: Decimal) -> None:
+        """Close what stands against the row, then open with the rest (long, or short where allowed)."""
+        book = self.books[account]
+        amounts = _trade_amounts(entry, quantity)
+        if amounts is None and entry.kind == "expiry":
+            amounts = (ZERO, entry.fee, entry.tax)
+        base = times(amounts, entry.base_rate)
+        method = self.method(account, entry.day)
+        rest = abs(quantity)
+        spread = Spread(rest, amounts, base)
+        if book.lots and (book.lots[0].quantity > 0) != (quantity > 0):
+            parts, rest = book.take(rest, method, self.specific.get(entry.id, ()))
+            for part in parts:
+                self.close(entry, account, part, *spread.take(abs(part.quantity)))
+        if not rest:
+            return
+        rest_amounts, rest_base = spread.take(rest)
+        if quantity > 0:
+            self.open(entry, account, rest, rest_amounts, rest_base)
+        elif self.allows_short(account):
+            self.open(entry, account, -rest, _negated(rest_amounts), _negated(rest_base))
+        else:
+            book.deficit += rest
+            self.missing.append(Missing(entry.id, account, entry.day, rest))
+            self.realized.append(
+                RealizedGain(
+                    entry_id=entry.id,
+                    account=account,
+                    day=entry.day,
+                    kind=entry.kind,
+                    side="long",
+                    lot_id=None,
+                    opened_by=None,
+                    acquired_on=None,
+                    quantity=rest,
+                    currency=entry.currency,
+                    proceeds=amounts_of(rest_amounts),
+                    base_proceeds=amounts_of(rest_base),
+                    cost_currency=entry.currency,
+                    cost=None,
+                    base_cost=None,
+                    fx_gain=None,
+                )
+            )
+
+    def close(
+        self, entry: Entry, account: str, part: OpenLot, amounts: Triple | None, base: Triple | None
+    ) -> None:
+        fx_gain = None
+        if part.cost and part.base_cost and entry.base_rate is not None and entry.currency == part.currency:
+            fx_gain = sum(part.cost) * entry.base_rate - sum(part.base_cost)
+        is_long = part.quantity > 0
+        self.realized.append(
+            RealizedGain(
+                entry_id=entry.id,
+                account=account,
+                day=entry.day,
+                kind=entry.kind,
+                side="long" if is_long else "short",
+                lot_id=part.id,
+                opened_by=part.opened_by,
+                acquired_on=part.acquired_on,
+                quantity=abs(part.quantity),
+                currency=entry.currency if is_long else part.currency,
+                proceeds=amounts_of(amounts if is_long else _negated(part.cost)),
+                base_proceeds=amounts_of(base if is_long else _negated(part.base_cost)),
+                cost_currency=part.currency if is_long else entry.currency,
+                cost=amounts_of(part.cost if is_long else amounts),
+                base_cost=amounts_of(part.base_cost if is_long else base),
+                fx_gain=fx_gain,
+            )
+        )
+
+    def open(
+        self, entry: Entry, account: str, quantity: Decimal, cost: Triple | None, base_cost: Triple | None
+    ) -> OpenLot:
+        lot = OpenLot(
+            id=entry.id,
+            account=account,
+            opened_by=entry.id,
+            kind=entry.kind,
+            acquired_on=entry.day,
+            opened_on=entry.day,
+            order=(self.number, 0),
+            quantity=quantity,
+            currency=entry.currency,
+            cost=cost,
+            base_cost=base_cost,
+        )
+        self.books[account].add(lot, pooled=self.method(account, entry.day) == "average")
+        return lot
+
+    # Units that come and go without a trade
+
+    def receive(self, entry: Entry, account: str, quantity: Decimal) -> None:
+        """A lot at the stated price plus fee; of unknown cost where none is stated."""
+        book = self.books[account]
+        if entry.kind == "adjustment" and book.deficit:
+            explained = min(
+                book.deficit, quantity
+            )  # a report of what was sold beyond the known is no new lot
+            book.deficit -= explained
+            quantity -= explained
+        if book.lots and book.lots[0].quantity < 0:
+            parts, quantity = book.take(
+                quantity, "fifo"
+            )  # units handed over against a short: it ends without gain
+            for part in parts:
+                self.cross(entry, part, -part.quantity)
+        if not quantity:
+            return
+        cost = _trade_amounts(entry, quantity)
+        base_cost = times(cost, entry.base_rate)
+        self.crossings.append(
+            Crossing(
+                entry_id=entry.id,
+                account=account,
+                day=entry.day,
+                kind=entry.kind,
+                lot_id=entry.id,
+                acquired_on=entry.day,
+                quantity=quantity,
+                currency=entry.currency,
+                cost=amounts_of(cost),
+                base_cost=amounts_of(base_cost),
+            )
+        )
+        self.open(entry, account, quantity, cost, base_cost)
+
+    def leave(self, entry: Entry, account: str, magnitude: Decimal) -> None:
+        """Lots leave at cost, oldest first; no gain."""
+        for part in self.release(entry, account, magnitude):
+            self.cross(entry, part, -part.quantity)
+
+    def release(self, entry: Entry, account: str, magnitude: Decimal) -> list[OpenLot]:
+        book = self.books[account]
+        parts: list[OpenLot] = []
+        if not book.lots or book.lots[0].quantity > 0:
+            parts, magnitude = book.take(magnitude, "fifo")
+        if magnitude:
+            book.deficit += magnitude
+            self.missing.append(Missing(entry.id, account, entry.day, magnitude))
+        return parts
+
+    def cross(self, entry: Entry, part: OpenLot, quantity: Decimal) -> None:
+        self.crossings.append(
+            Crossing(
+                entry_id=entry.id,
+                account=part.account,
+                day=entry.day,
+                kind=entry.kind,
+                lot_id=part.id,
+                acquired_on=part.acquired_on,
+                quantity=quantity,
+                currency=part.currency,
+                cost=amounts_of(part.cost),
+                base_cost=amounts_of(part.base_cost),
+            )
+        )
+
+    # Paired transfers
+
+    def leave_paired(self, entry: Entry, account: str, magnitude: Decimal) -> None:
+        self.done.add(entry.id)
+        self.transit[entry.transfer_group or ""] += self.release(entry, account, magnitude)
+
+    def arrive(self, entry: Entry, account: str, quantity: Decimal) -> None:
+        """Lots of the pair's out legs, oldest first; what they do not cover opens at the stated price or
+        unknown.
+        """
+        group = entry.transfer_group or ""
+        for leg in self.out_legs[group]:
+            if leg.id not in self.done and leg.account is not None and leg.quantity is not None:
+                self.leave_paired(
+                    leg, leg.account, -leg.quantity
+                )  # its day lacks a zone: it left before it came
+        waiting = self.transit[group]
+        covered = ZERO
+        while waiting and covered < quantity:
+            lot = waiting[0]
+            if lot.quantity > quantity - covered:
+                lot = lot.split_off(quantity - covered)
+            else:
+                del waiting[0]
+            covered += lot.quantity
+            self.carry(entry, account, lot)
+        self.in_legs[group] -= 1
+        if self.in_legs[group] == 0:
+            for lot in waiting:  # what never arrives of a finished pair is the fee that was taken in units
+                self.cross(entry, lot, -lot.quantity)
+            del self.transit[group]
+        if covered < quantity:
+            self.receive_rest(entry, account, quantity - covered, of=quantity)
+
+    def carry(self, entry: Entry, account: str, lot: OpenLot) -> None:
+        self.carried[lot.opened_by] += 1
+        lot.id = f"{lot.opened_by}.{self.carried[lot.opened_by]}"
+        lot.order = (lot.order[0], self.carried[lot.opened_by])
+        lot.account, lot.opened_on, lot.opened_quantity = account, entry.day, lot.quantity
+        self.books[account].add(lot, pooled=self.method(account, entry.day) == "average")
+
+    def receive_rest(self, entry: Entry, account: str, rest: Decimal, *, of: Decimal) -> None:
+        """The part of an arrival that no known lot covers, at its share of the stated price."""
+        cost = shared(_trade_amounts(entry, of), rest, of)
+        self.open(entry, account, rest, cost, times(cost, entry.base_rate))
+
+    # Corporate actions
+
+    def split(self, entry: Entry) -> None:
+        """Quantities change, cost and dates stay. The quantity a row states goes before the ratio."""
+        if entry.account is None:
+            own = {account for group, account in self.split_rows if group == entry.event_group}
+            for account in [account for account in self.books if account not in own]:
+                self.split_account(entry, account, None)
+            self.split_transit(entry, None)
+            return
+        rows = [entry]
+        if entry.event_group is not None:
+            rows = self.split_rows[
+                entry.event_group, entry.account
+            ]  # old units out and new ones in are one change
+            self.done.update(row.id for row in rows)
+        stated = [row.quantity for row in rows if row.quantity is not None]
+        self.split_account(entry, entry.account, sum(stated, ZERO) if stated else None)
+        self.split_transit(entry, entry.account)
+
+    def split_account(self, entry: Entry, account: str, change: Decimal | None) -> None:
+        book = self.books[account]
+        held = book.quantity
+        if change is None:
+            if not entry.ratio or entry.ratio < 0:
+                self.unresolved.append(Unresolved(entry.id, "split_without_ratio"))
+            elif held:
+                book.scale(held * entry.ratio)
+        elif not change:
+            return
+        elif held and (held + change) * held > 0:
+            book.scale(held + change)
+        else:
+            self.unresolved.append(Unresolved(entry.id, "split_without_position"))
+            if change > 0:
+                self.open(entry, account, change, None, None)
+            else:
+                self.leave(entry, account, -change)
+
+    def split_transit(self, entry: Entry, account: str | None) -> None:
+        if entry.ratio and entry.ratio > 0:
+            for lots in self.transit.values():
+                for lot in lots:
+                    if account in (None, lot.account):
+                        lot.quantity *= entry.ratio
+                        lot.opened_quantity *= entry.ratio
+
+    def return_capital(self, entry: Entry, account: str) -> None:
+        """Lower the cost by the amount received, unit for unit; what exceeds a lot's cost is a gain."""
+        amount = entry.cash_amount if entry.cash_amount is not None else entry.gross
+        book = self.books[account]
+        held = book.quantity
+        if amount is None or not held:
+            self.unresolved.append(Unresolved(entry.id, "event_across_instruments"))
+            return
+        base = times((amount, ZERO, ZERO), entry.base_rate)
+        spread = Spread(held, (amount, ZERO, ZERO), base)
+        for lot in book.lots:
+            part, base_part = spread.take(lot.quantity)
+            in_currency = part if lot.currency == entry.currency else None
+            lot.cost, excess = _lowered(lot.cost, in_currency)
+            lot.base_cost, base_excess = _lowered(lot.base_cost, base_part)
+            if excess or base_excess:
+                self.realized.append(
+                    RealizedGain(
+                        entry_id=entry.id,
+                        account=account,
+                        day=entry.day,
+                        kind=entry.kind,
+                        side="long",
+                        lot_id=lot.id,
+                        opened_by=lot.opened_by,
+                        acquired_on=lot.acquired_on,
+                        quantity=ZERO,
+                        currency=entry.currency,
+                        proceeds=Amounts(excess, ZERO, ZERO),
+                        base_proceeds=None if base is None else Amounts(base_excess, ZERO, ZERO),
+                        cost_currency=entry.currency,
+                        cost=Amounts(ZERO, ZERO, ZERO),
+                        base_cost=Amounts(ZERO, ZERO, ZERO),
+                        fx_gain=None,
+                    )
+                )
+        book.costliest = None
+
+
+def _lowered(cost: Triple | None, by: Triple | None) -> tuple[Triple | None, Decimal]:
+    """Cost after capital came back, never under 0 for a long lot, and what exceeded it."""
+    if cost is None or by is None:
+        return None, ZERO
+    total = sum(cost, ZERO)
+    if total >= 0 and by[0] > total:
+        return NOTHING, by[0] - total
+    return (cost[0] - by[0], cost[1], cost[2]), ZERO
