@@ -7,7 +7,8 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 from django.db.models import F, Q
-from django.utils import timezone
+from django.db.models.functions import Lower
+from django.utils.timezone import now
 
 from stackmotive.common.ids import uuid7
 
@@ -45,7 +46,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_staff = models.BooleanField(default=False)
     is_active = models.BooleanField(default=True)
     fact_number = models.PositiveBigIntegerField(default=0, editable=False)
-    date_joined = models.DateTimeField(default=timezone.now, editable=False)
+    date_joined = models.DateTimeField(default=now, editable=False)
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
@@ -53,7 +54,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(condition=Q(email=models.functions.Lower("email")), name="user_email_is_lower_case"),
+            models.CheckConstraint(condition=Q(email=Lower("email")), name="user_email_is_lower_case"),
             models.CheckConstraint(condition=Q(tier__in=Tier.values), name="user_tier_is_known"),
         ]
 
@@ -66,7 +67,7 @@ class TierGrant(models.Model):
 
     user = models.ForeignKey(User, models.CASCADE, related_name="tier_grants")
     tier = models.PositiveSmallIntegerField(choices=Tier.choices)
-    starts_at = models.DateTimeField(default=timezone.now)
+    starts_at = models.DateTimeField(default=now)
     ends_at = models.DateTimeField(null=True, blank=True)
     reason = models.CharField(max_length=200, blank=True)
 
@@ -87,8 +88,8 @@ class LoginSession(models.Model):
     refresh_jti = models.CharField(max_length=64)
     device = models.CharField(max_length=200, blank=True)
     address_hash = models.CharField(max_length=64, blank=True)
-    created_at = models.DateTimeField(default=timezone.now)
-    last_used_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=now)
+    last_used_at = models.DateTimeField(default=now)
     expires_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True, blank=True)
     revoked_reason = models.CharField(max_length=40, blank=True)
@@ -105,7 +106,7 @@ class FactVersion(models.Model):
 
     user = models.ForeignKey(User, models.CASCADE, null=True, related_name="fact_versions")
     number = models.PositiveBigIntegerField()
-    committed_at = models.DateTimeField(default=timezone.now)
+    committed_at = models.DateTimeField(default=now)
     cause = models.CharField(max_length=40)
 
     class Meta:
@@ -127,7 +128,7 @@ class IdempotencyRecord(models.Model):
     status_code = models.PositiveSmallIntegerField(null=True)  # null while the first request still runs
     answer = models.JSONField(null=True)
     location = models.CharField(max_length=300, blank=True)
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=now)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["user", "endpoint", "key"], name="idempotency_key_is_unique")]

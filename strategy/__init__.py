@@ -1,0 +1,1 @@
+"""Insight: overlays, strategies, rules, macro and AI (comes with its issue)."""

@@ -1,0 +1,1 @@
+"""Copies: exports, sealed snapshots, storage and restore (comes with its issue)."""

@@ -22,7 +22,7 @@ RECORDED_LIMIT = Decimal(10) ** (RECORDED_DIGITS - RECORDED_PLACES)
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 
 
-class RecordedField(models.DecimalField[Any, Any]):
+class RecordedField(models.DecimalField):  # type: ignore[type-arg]
     """A number as a source recorded it (units, price, rate, amount, fee, tax): numeric(38, 18)."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -30,7 +30,7 @@ class RecordedField(models.DecimalField[Any, Any]):
         super().__init__(*args, **kwargs)
 
 
-class MoneyField(models.DecimalField[Any, Any]):
+class MoneyField(models.DecimalField):  # type: ignore[type-arg]
     """Computed money: numeric(38, 10), rounded half-even once when stored."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

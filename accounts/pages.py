@@ -1,0 +1,5 @@
+"""Browser pages of accounts."""
+
+from django.urls import URLPattern, URLResolver
+
+urlpatterns: list[URLPattern | URLResolver] = []

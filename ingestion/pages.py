@@ -1,0 +1,5 @@
+"""Browser pages of ingestion."""
+
+from django.urls import URLPattern, URLResolver
+
+urlpatterns: list[URLPattern | URLResolver] = []
