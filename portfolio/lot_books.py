@@ -182,7 +182,7 @@ class Book:
     def take(
         self, magnitude: Decimal, method: Method, wanted: Sequence[tuple[str, Decimal]] = ()
     ) -> tuple[list[OpenLot], Decimal]:
-        """Detach lots of `magnitude` units by `method`; returns the parts and the units that were not there."""
+        """Detach lots of `magnitude` units by `method`; returns the parts and the units not held."""
         parts: list[OpenLot] = []
         if method == "average":
             self.pool()

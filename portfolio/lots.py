@@ -138,7 +138,7 @@ class RealizedGain:
         return self.lot_id is None
 
     def gain(self, *, fees: bool = True, taxes: bool = True) -> Decimal | None:
-        """Proceeds less cost in the trade currency; None where either is unknown or they differ in currency."""
+        """Proceeds less cost in the trade currency; None where either is unknown or currencies differ."""
         if self.proceeds is None or self.cost is None or self.currency != self.cost_currency:
             return None
         return self.proceeds.proceeds(fees=fees, taxes=taxes) - self.cost.cost(fees=fees, taxes=taxes)
@@ -209,7 +209,7 @@ class AccountState:
 
 @dataclass(frozen=True, slots=True)
 class LotResult:
-    """What a pass leaves. open: by account, oldest first. in_transit: left one account, not yet at the other."""
+    """What a pass leaves. open: by account, oldest first. in_transit: between the legs of a transfer."""
 
     open: tuple[Lot, ...]
     in_transit: tuple[Lot, ...]
