@@ -41,7 +41,9 @@ class TransactionRow:
     currency: str
     instrument: InstrumentRef | None = None
     traded_at: datetime | None = None  # aware UTC, only where the source states an instant
+    local_time: str = ""  # "HH:MM:SS" as stated where no zone is: orders rows inside a day, nothing else
     settled_on: date | None = None
+    reported_on: date | None = None  # the day whose statement first shows the row, where that differs from trade_date
     quantity: Decimal | None = None
     price: Decimal | None = None
     fee: Decimal | None = None
@@ -126,6 +128,7 @@ class Ignored:
 
     line: int
     rule: str
+    count: int = 1  # rows it stands for: an unread XML section is one entry at its first row
 
 
 @dataclass(slots=True)
@@ -168,6 +171,18 @@ class ColumnGuess:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of a file is read before it is refused (SECURITY_BAR 4). Settings may give others."""
+
+    csv_bytes: int = 20 * 1024 * 1024
+    csv_rows: int = 10_000  # data rows: header, preamble and blank lines are not counted
+    xml_bytes: int = 256 * 1024 * 1024
+    xml_depth: int = 32
+    xml_elements: int = 5_000_000
+    xml_attribute: int = 64 * 1024  # characters of one attribute's value
+
+
+@dataclass(frozen=True, slots=True)
 class ParseOptions:
     """What the user decided. mapping: column -> field; date_order: "dmy" | "mdy" | "ymd"; number_format: "1,234.56" | "1.234,56"."""
 
@@ -177,6 +192,9 @@ class ParseOptions:
     encoding: str = ""
     as_of: date | None = None  # for positions files that carry no date
     whole: bool = True  # a positions file lists the whole account (DESIGN 5.3)
+    words: Mapping[str, str] = field(default_factory=dict)  # mapped layouts: the file's word for a kind -> kind
+    constants: Mapping[str, str] = field(default_factory=dict)  # mapped layouts: field -> value that no column states
+    limits: Limits = Limits()
 
 
 class FileRefused(Exception):
