@@ -3,7 +3,7 @@
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
 
-from stackmotive.common.currencies import minor_digits
+from stackmotive.common.currencies import minor_unit
 
 SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "INR": "₹", "KRW": "₩", "ILS": "₪"}
 DASH = "—"
@@ -21,8 +21,8 @@ def money_text(value: Decimal | None, currency: str, *, signed: bool = False, di
     """`-1234.5, "EUR"` is "−€1,234.50"; a currency without a sign of its own stands before a space ("CHF 12.00")."""
     if value is None:
         return DASH
-    places = minor_digits(currency) if digits is None else digits
-    rounded = value.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
+    unit = minor_unit(currency) if digits is None else Decimal(1).scaleb(-digits)
+    rounded = value.quantize(unit, ROUND_HALF_EVEN)
     prefix = SYMBOLS.get(currency, f"{currency}\u00a0")
     return f"{sign_of(rounded, signed=signed)}{prefix}{abs(rounded):,f}"
 
@@ -48,7 +48,7 @@ def price_text(value: Decimal | None, currency: str) -> str:
     """A unit price: the minor unit, or up to eight places where it is worth less than ten."""
     if value is None:
         return DASH
-    if abs(value) >= 10 or value == value.quantize(Decimal(1).scaleb(-minor_digits(currency))):
+    if abs(value) >= 10 or value == value.quantize(minor_unit(currency)):
         return money_text(value, currency)
     significant = max(4, 3 - value.adjusted()) if value else 2
     digits = min(QUANTITY_DIGITS, significant)

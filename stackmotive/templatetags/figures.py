@@ -1,0 +1,114 @@
+"""Figures in templates. Every amount is wrapped so that one key hides it; direction is an arrow and a sign, never color alone."""
+
+from datetime import date
+from decimal import Decimal
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+
+from stackmotive.common import display
+
+register = template.Library()
+
+
+def unknown(reason: str) -> SafeString:
+    return format_html('<span class="none" title="{}">—<span class="sr"> {}</span></span>', reason, reason)
+
+
+def hideable(text: str) -> SafeString:
+    return format_html('<span class="amt"><span>{}</span></span>', text)
+
+
+@register.simple_tag
+def money(
+    value: Decimal | None, currency: str, *, signed: bool = False, reason: str = "not known", digits: int | None = None
+) -> SafeString:
+    if value is None:
+        return unknown(reason)
+    return hideable(display.money_text(value, currency, signed=signed, digits=digits))
+
+
+@register.simple_tag
+def headline(value: Decimal | None, currency: str, *, reason: str = "not known") -> SafeString:
+    """An amount whose minor unit is set smaller."""
+    if value is None:
+        return unknown(reason)
+    whole, point, minor = display.money_text(value, currency).partition(".")
+    return format_html(
+        '<span class="amt"><span>{}<span class="minor">{}{}</span></span></span>', whole, point, minor
+    )
+
+
+@register.simple_tag
+def price(value: Decimal | None, currency: str, *, reason: str = "no price") -> SafeString:
+    """A price is public, so it stays when amounts are hidden."""
+    return unknown(reason) if value is None else format_html("{}", display.price_text(value, currency))
+
+
+@register.simple_tag
+def quantity(value: Decimal | None, *, signed: bool = False) -> SafeString:
+    return unknown("not known") if value is None else hideable(display.quantity_text(value, signed=signed))
+
+
+@register.simple_tag
+def percent(value: Decimal | None, *, digits: int = 2, reason: str = "not known") -> SafeString:
+    return unknown(reason) if value is None else format_html("{}", display.percent_text(value, digits=digits))
+
+
+def moved(value: Decimal, content: SafeString) -> SafeString:
+    if not value:
+        return format_html('<span class="chg muted">{}</span>', content)
+    way, arrow = ("up", "▲") if value > 0 else ("down", "▼")
+    return format_html(
+        '<span class="chg {}"><span class="arrow" aria-hidden="true">{}</span> {}</span>', way, arrow, content
+    )
+
+
+@register.simple_tag
+def change(value: Decimal | None, currency: str, *, reason: str = "not known") -> SafeString:
+    if value is None:
+        return unknown(reason)
+    return moved(value, hideable(display.money_text(value, currency, signed=True)))
+
+
+@register.simple_tag
+def change_percent(value: Decimal | None, *, reason: str = "not known") -> SafeString:
+    if value is None:
+        return unknown(reason)
+    return moved(value, format_html("{}", display.percent_text(value, signed=True)))
+
+
+@register.filter
+def direction(value: Decimal | None) -> str:
+    """The class of a pill or line: up, down or nothing."""
+    if not value:
+        return ""
+    return "up" if value > 0 else "down"
+
+
+@register.simple_tag
+def day(value: date | None, *, reason: str = "never") -> SafeString:
+    if value is None:
+        return unknown(reason)
+    return format_html(
+        '<time datetime="{}" class="nowrap">{}</time>', value.isoformat()[:10], display.day_text(value)
+    )
+
+
+@register.simple_tag
+def icon(name: str, size: str = "") -> SafeString:
+    return format_html('<svg class="i {}" viewBox="0 0 24 24" aria-hidden="true"><use href="#i-{}"/></svg>', size, name)
+
+
+@register.simple_tag
+def meter(share: Decimal | None) -> SafeString:
+    """A share of one as a bar; drawn as SVG because the content policy allows no inline style."""
+    if share is None:
+        return mark_safe("")
+    width = max(Decimal(0), min(Decimal(100), share * 100))
+    return format_html(
+        '<svg class="meter" viewBox="0 0 100 5" preserveAspectRatio="none" aria-hidden="true">'
+        '<rect width="{}" height="5" rx="0"/></svg>',
+        f"{width:.1f}",
+    )
