@@ -12,7 +12,16 @@ from pathlib import Path
 
 from stackmotive.embedded import DataDirectory, StoreError, stores
 
-WITHOUT_STORES = {"help", "version", "collectstatic", "findstatic", "spectacular", "diffsettings", "startapp", "up"}
+WITHOUT_STORES = {
+    "help",
+    "version",
+    "collectstatic",
+    "findstatic",
+    "spectacular",
+    "diffsettings",
+    "startapp",
+    "up",
+}
 """`up` is here because it runs the stores itself, to stop them last and to notice when one dies."""
 AS_OWNER = {"migrate", "flush"}
 """Commands that change tables; all others act with the application role's rights."""
@@ -58,7 +67,9 @@ def prepare(arguments: list[str], *, data_dir: Path, stack: ExitStack) -> None:
     os.environ["STACKMOTIVE_DATA_DIR"] = str(data.path)
     configured = [name for name in STORE_ADDRESSES if is_set(name)]
     if len(configured) == 1:
-        raise StoreError(f"{configured[0]} is set alone: set both of {' and '.join(STORE_ADDRESSES)}, or neither.")
+        raise StoreError(
+            f"{configured[0]} is set alone: set both of {' and '.join(STORE_ADDRESSES)}, or neither."
+        )
     if not configured:
         if needs_stores(arguments):
             stack.enter_context(stores(data.path))

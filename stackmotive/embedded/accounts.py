@@ -36,7 +36,9 @@ def server_account(folder: Path) -> Account | None:
     if os.geteuid() != 0:
         return None
     if not sys.platform.startswith("linux"):
-        raise StoreError("The embedded database cannot be run by root on this system; start StackMotive as an ordinary user.")
+        raise StoreError(
+            "The embedded database cannot be run by root on this system; start StackMotive as an ordinary user."
+        )
     try:
         entry = pwd.getpwnam("nobody")
         if folder.exists() and (owner := folder.stat().st_uid) != 0:

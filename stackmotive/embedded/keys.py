@@ -51,7 +51,9 @@ def load_or_create(path: Path, *, needed: bool) -> Keys:
         return Keys(**json.loads(path.read_text()))
     except FileNotFoundError:
         if needed:
-            raise StoreError(f"{path} is missing, and the data beside it cannot be read without it: put it back.") from None
+            raise StoreError(
+                f"{path} is missing, and the data beside it cannot be read without it: put it back."
+            ) from None
     except (ValueError, TypeError) as exc:
         raise StoreError(f"{path} is not a StackMotive key file: put the original back.") from exc
     keys = Keys.fresh()

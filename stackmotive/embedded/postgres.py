@@ -24,7 +24,9 @@ WITHOUT_DURABILITY = ("fsync=off", "synchronous_commit=off", "full_page_writes=o
 """Only for tests, whose data nobody needs after a crash."""
 
 
-def start(data: DataDirectory, *, keys: Keys, account: Account | None, fsync: bool) -> subprocess.Popen[bytes]:
+def start(
+    data: DataDirectory, *, keys: Keys, account: Account | None, fsync: bool
+) -> subprocess.Popen[bytes]:
     """The running server, accepting connections, with both roles and the database in place."""
     folder = binaries.reachable_postgres(account)
     lock = processes.claim(data.stores / "postgres.lock", orphan_signal=signal.SIGINT)
@@ -34,10 +36,21 @@ def start(data: DataDirectory, *, keys: Keys, account: Account | None, fsync: bo
         refuse_other_major(folder, data=data, account=account)
         log = data.logs / "postgres.log"
         options = ["listen_addresses=", "unix_socket_directories=../run", "unix_socket_permissions=0700"]
-        options += ["log_min_messages=warning", "timezone=UTC", "log_timezone=UTC", "jit=off", "log_checkpoints=off"]
+        options += [
+            "log_min_messages=warning",
+            "timezone=UTC",
+            "log_timezone=UTC",
+            "jit=off",
+            "log_checkpoints=off",
+        ]
         options += [] if fsync else WITHOUT_DURABILITY
         server = processes.spawn(
-            [folder / "postgres", "-D", folder_from_inside(data.postgres, account), *[f"--{option}" for option in options]],
+            [
+                folder / "postgres",
+                "-D",
+                folder_from_inside(data.postgres, account),
+                *[f"--{option}" for option in options],
+            ],
             cwd=data.postgres,
             env=clean_environment(),
             log=log,
@@ -69,7 +82,9 @@ def clean_environment() -> dict[str, str]:
     return kept | {"LC_ALL": "C"}
 
 
-def initialize(folder: Path, *, data: DataDirectory, keys: Keys, account: Account | None, fsync: bool) -> None:
+def initialize(
+    folder: Path, *, data: DataDirectory, keys: Keys, account: Account | None, fsync: bool
+) -> None:
     """initdb beside the final place, renamed when whole, so that an interrupted one leaves nothing half made."""
     fresh = data.stores / f"postgres.{secrets.token_hex(4)}"
     password = data.stores / f"{fresh.name}.password"
@@ -142,7 +157,9 @@ def await_ready(server: subprocess.Popen[bytes], *, data: DataDirectory, keys: K
             connect(data, keys=keys, dbname="postgres").close()
         except psycopg.OperationalError as exc:
             if server.poll() is not None or time.monotonic() > deadline:
-                raise StoreError(f"PostgreSQL did not start ({exc}); its log ends with:\n{processes.tail(log)}") from exc
+                raise StoreError(
+                    f"PostgreSQL did not start ({exc}); its log ends with:\n{processes.tail(log)}"
+                ) from exc
             time.sleep(0.02)
         else:
             return
@@ -165,12 +182,18 @@ def ensure_roles(data: DataDirectory, *, keys: Keys) -> None:
                 )
             )
         # lets the owner act with the application's rights, as tests of those rights do
-        template.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(APP_ROLE), sql.Identifier(OWNER_ROLE)))
+        template.execute(
+            sql.SQL("GRANT {} TO {}").format(sql.Identifier(APP_ROLE), sql.Identifier(OWNER_ROLE))
+        )
         grant_defaults(template)
         databases = {name for (name,) in template.execute("SELECT datname FROM pg_database")}
     if DATABASE not in databases:
         with connect(data, keys=keys, dbname="postgres") as server:
-            server.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(DATABASE), sql.Identifier(OWNER_ROLE)))
+            server.execute(
+                sql.SQL("CREATE DATABASE {} OWNER {}").format(
+                    sql.Identifier(DATABASE), sql.Identifier(OWNER_ROLE)
+                )
+            )
 
 
 def grant_defaults(connection: psycopg.Connection[tuple[object, ...]]) -> None:

@@ -103,7 +103,9 @@ def claim(lock: Path, *, orphan_signal: signal.Signals) -> int:
         except BlockingIOError:
             if time.monotonic() > deadline:
                 os.close(descriptor)
-                raise StoreError(f"A server from an earlier run still holds {lock}; end that process and start again.") from None
+                raise StoreError(
+                    f"A server from an earlier run still holds {lock}; end that process and start again."
+                ) from None
             if not asked:
                 asked = ask_holder_to_end(descriptor, orphan_signal)
             time.sleep(0.05)

@@ -58,7 +58,9 @@ def stores(path: Path | str, *, fsync: bool = True, exclusive: bool = False) -> 
                 yield Stores(data=data, postgres=None, valkey=None)
                 return
             if time.monotonic() > deadline:
-                raise StoreError(f"The stores of {data.path} are being started or stopped by process {pid} and did not become ready.")
+                raise StoreError(
+                    f"The stores of {data.path} are being started or stopped by process {pid} and did not become ready."
+                )
             time.sleep(0.05)
         yield from own(data, owner=owner, users=users, fsync=fsync, exclusive=exclusive)
 

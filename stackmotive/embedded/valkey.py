@@ -20,7 +20,9 @@ READY_SECONDS = 60.0
 STOP_SECONDS = 10.0
 
 
-def start(data: DataDirectory, *, keys: Keys, account: Account | None, fsync: bool) -> subprocess.Popen[bytes]:
+def start(
+    data: DataDirectory, *, keys: Keys, account: Account | None, fsync: bool
+) -> subprocess.Popen[bytes]:
     """The running server, its data loaded."""
     program = binaries.reachable_valkey(account)
     lock = processes.claim(data.stores / "valkey.lock", orphan_signal=signal.SIGTERM)
@@ -77,7 +79,9 @@ def write_configuration(data: DataDirectory, *, keys: Keys, account: Account | N
 
 def client(data: DataDirectory, *, keys: Keys) -> redis.Redis:
     return redis.Redis(
-        unix_socket_path=str(data.socket_folder() / "valkey.sock"), password=keys.valkey, retry=Retry(NoBackoff(), 0)
+        unix_socket_path=str(data.socket_folder() / "valkey.sock"),
+        password=keys.valkey,
+        retry=Retry(NoBackoff(), 0),
     )
 
 

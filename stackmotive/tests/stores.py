@@ -54,7 +54,11 @@ def forbid_network(stack: ExitStack) -> None:
     """Let sockets reach unix sockets, this machine and the configured stores only."""
     allowed = {"localhost", ""}
     allowed |= {urlsplit(os.environ[name]).hostname or "" for name in ("DATABASE_URL", "REDIS_URL")}
-    plain_connect, plain_connect_ex, plain_getaddrinfo = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
+    plain_connect, plain_connect_ex, plain_getaddrinfo = (
+        socket.socket.connect,
+        socket.socket.connect_ex,
+        socket.getaddrinfo,
+    )
 
     def check(host: object) -> None:
         name = host.decode() if isinstance(host, bytes) else str(host or "")
