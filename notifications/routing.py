@@ -1,5 +1,8 @@
-"""Where sockets answer."""
+"""Where the socket answers."""
 
-from django.urls import URLPattern
+from channels.sessions import SessionMiddlewareStack
+from django.urls import path
 
-websocket_urlpatterns: list[URLPattern] = []
+from notifications.consumers import NotificationConsumer
+
+websocket_urlpatterns = [path("ws/notifications/", SessionMiddlewareStack(NotificationConsumer.as_asgi()))]

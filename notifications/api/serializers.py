@@ -1,0 +1,16 @@
+"""Shape of notifications."""
+
+from rest_framework import serializers
+
+from notifications.models import Notification
+
+
+class NotificationSerializer(serializers.ModelSerializer[Notification]):
+    class Meta:
+        model = Notification
+        fields = ["id", "kind", "severity", "title", "body", "data", "count", "created_at", "read_at"]
+        read_only_fields = fields
+
+
+class UnreadCountSerializer(serializers.Serializer[dict[str, int]]):
+    unread = serializers.IntegerField()
