@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Set StackMotive up in `.venv` beside this file and run one of its jobs there. Needs Python 3.11 and nothing else.
+"""Set StackMotive up in `.venv` beside this file and run one of its jobs there. Needs only Python 3.11.
 
     python3 bootstrap.py                    set up only
     python3 bootstrap.py demo [--port N]    the product with a demo user, until Ctrl-C
@@ -8,7 +8,10 @@
 `make JOB` is the same. Uses uv where it is installed, otherwise venv and pip.
 """
 
+from __future__ import annotations  # so that an older Python reads this far and is refused in a sentence
+
 import contextlib
+import ctypes.util
 import hashlib
 import os
 import shutil
@@ -20,7 +23,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 BIN = VENV / "bin"
+PYTHON = BIN / "python"
 SCHEMA = ROOT / "docs" / "openapi.yaml"
+LINT_IMPORTS = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 RUNTIME, DEV = "runtime", "dev"
 JOBS = {
     "setup": DEV,
@@ -41,10 +46,9 @@ def main(argv: list[str]) -> int:
     if job in ("-h", "--help") or job not in JOBS:
         print(f"usage: python3 bootstrap.py [{'|'.join(JOBS)}] [arguments]")
         return 0 if job in ("-h", "--help") else 2
-    if sys.version_info < (3, 11):
-        return refuse(
-            f"StackMotive needs Python 3.11 or newer; this is {sys.version.split()[0]}. Run this file with a newer python3."
-        )
+    if sys.version_info < (3, 11):  # noqa: UP036
+        found = sys.version.split()[0]
+        return refuse(f"StackMotive needs Python 3.11 or newer; this is {found}. Use a newer python3.")
     if problem := install(JOBS[job]):
         return refuse(problem)
     os.chdir(ROOT)
@@ -56,29 +60,30 @@ def refuse(sentence: str) -> int:
     return 1
 
 
-# --- installing --------------------------------------------------------------------------------------------------------
+# --- installing -------------------------------------------------------------------------------------
 
 
 def install(extra: str) -> str:
     """Bring `.venv` up to `extra` unless its stamp says that it is; the problem in one sentence, or ""."""
     stamp, wanted = VENV / "stackmotive.stamp", fingerprint()
     done = stamp.read_text().split() if stamp.exists() else []
-    if done[:1] == [wanted] and (extra in done or DEV in done):
+    if DEV in done:
+        extra = DEV  # what a developer has stays
+    if done == [wanted, extra] or done == [wanted, DEV]:
         return ""
     uv = shutil.which("uv")
-    print(
-        f"Setting up .venv with {'uv' if uv else 'pip'} (the first time takes a few minutes with pip)",
-        flush=True,
-    )
+    tool = "uv" if uv else "pip, which takes a few minutes the first time"
+    print(f"Setting up .venv with {tool}", flush=True)
     problem = install_with_uv(uv, extra) if uv else install_with_pip(extra)
     if not problem:
         stamp.write_text(f"{wanted} {extra}\n")
-        offer_pango()
+        mention_pango()
     return problem
 
 
 def fingerprint() -> str:
-    digest = hashlib.sha256(sys.version.encode())
+    """Of everything that decides what `.venv` must hold, the checkout's place included."""
+    digest = hashlib.sha256(f"{sys.version} {ROOT}".encode())
     for name in ("pyproject.toml", "uv.lock"):
         digest.update((ROOT / name).read_bytes())
     return digest.hexdigest()
@@ -88,51 +93,60 @@ def install_with_uv(uv: str, extra: str) -> str:
     argv = [uv, "sync", "--frozen", "--quiet", "--python", sys.executable]
     if extra == DEV:
         argv += ["--extra", "dev"]
-    environment = os.environ | {"UV_PROJECT_ENVIRONMENT": str(VENV)}
+    environment = {**os.environ, "UV_PROJECT_ENVIRONMENT": str(VENV)}
     if subprocess.run(argv, cwd=ROOT, env=environment).returncode:
         return "uv could not install the packages: read its message above, then run this again."
     return ""
 
 
 def install_with_pip(extra: str) -> str:
-    python = BIN / "python"
-    if (
-        not python.exists()
-        or subprocess.run([python, "-m", "pip", "--version"], capture_output=True).returncode
-    ):
+    if not (succeeds(PYTHON, "-m", "pip", "--version") or succeeds(PYTHON, "-m", "ensurepip")):
         made = subprocess.run([sys.executable, "-m", "venv", "--clear", VENV], capture_output=True, text=True)
         if made.returncode:
-            if "ensurepip" in made.stdout + made.stderr:
-                return "Python's venv module is missing: run `apt-get install python3-venv` (or your system's package of it) first."
-            return f"python3 -m venv failed: {(made.stderr or made.stdout).strip()}"
+            said = (made.stdout + made.stderr).strip()
+            if "ensurepip" in said:
+                return "Python's venv module is missing: run `apt-get install python3-venv` first."
+            return f"python3 -m venv failed: {said}"
     target = ".[dev]" if extra == DEV else "."
-    argv = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--editable", target]
+    argv = [
+        str(PYTHON),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--editable",
+        target,
+    ]
     if subprocess.run(argv, cwd=ROOT).returncode:
         return "pip could not install the packages: read its message above, then run this again."
     return ""
 
 
-def offer_pango() -> None:
+def succeeds(*argv: str | Path) -> bool:
+    try:
+        return subprocess.run(argv, capture_output=True).returncode == 0
+    except OSError:
+        return False
+
+
+def mention_pango() -> None:
     """PDF reports need a system library that no Python package brings; everything else works without it."""
-    import ctypes.util
-
-    if ctypes.util.find_library("pango-1.0"):
-        return
-    print(
-        "PDF export is off until Pango is installed (Debian: apt-get install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0)."
-    )
+    if not ctypes.util.find_library("pango-1.0"):
+        packages = "libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-dejavu-core"
+        print(f"PDF export stays off until Pango is installed (on Debian: apt-get install {packages}).")
 
 
-# --- jobs --------------------------------------------------------------------------------------------------------------
+# --- jobs -------------------------------------------------------------------------------------------
 
 
 def become(*argv: str | Path) -> int:
     """Replace this process, so that signals and the exit code are the command's own."""
-    os.execv(argv[0], [str(word) for word in argv])
+    os.execv(argv[0], [str(word) for word in argv])  # noqa: S606
 
 
 def manage(*arguments: str) -> tuple[str, ...]:
-    return (str(BIN / "python"), "manage.py", *arguments)
+    return (str(PYTHON), "manage.py", *arguments)
 
 
 def setup(arguments: list[str]) -> int:
@@ -145,13 +159,13 @@ def demo(arguments: list[str]) -> int:
 
 
 def test(arguments: list[str]) -> int:
-    return become(BIN / "pytest", *arguments)
+    return become(PYTHON, "-m", "pytest", *arguments)
 
 
 def soak(arguments: list[str]) -> int:
     """The long tests: property tests with many more examples."""
     os.environ["HYPOTHESIS_PROFILE"] = "soak"
-    return become(BIN / "pytest", *arguments)
+    return become(PYTHON, "-m", "pytest", *arguments)
 
 
 def check(arguments: list[str]) -> int:
@@ -162,8 +176,10 @@ def check(arguments: list[str]) -> int:
         results = [
             run("format", BIN / "ruff", "format", "--check", "."),
             run("lint", BIN / "ruff", "check", "."),
-            run("types", BIN / "mypy", "."),
-            run("layers", BIN / "lint-imports"),
+            run(
+                "types", PYTHON, "-m", "mypy", ".", DJANGO_DEBUG="true"
+            ),  # settings without an instance's keys
+            run("layers", PYTHON, "-c", LINT_IMPORTS),
             run("migrations", *manage("makemigrations", "--check", "--dry-run", *options)),
             run(
                 "OpenAPI",
@@ -177,9 +193,9 @@ def check(arguments: list[str]) -> int:
     return 0 if all(results) else 1
 
 
-def run(name: str, *argv: str | Path) -> bool:
+def run(name: str, *argv: str | Path, **environment: str) -> bool:
     print(f"--- {name}", flush=True)
-    return subprocess.run(argv).returncode == 0
+    return subprocess.run(argv, env={**os.environ, **environment}).returncode == 0
 
 
 def same_schema(fresh: Path) -> bool:
@@ -192,7 +208,7 @@ def same_schema(fresh: Path) -> bool:
 
 
 def aside(*arguments: str) -> int:
-    """Run a management command on a fresh instance that is removed afterwards, unless stores are configured."""
+    """Run a management command on a fresh instance, removed afterwards, unless stores are configured."""
     with contextlib.ExitStack() as stack:
         options: tuple[str, ...] = ()
         if not os.environ.get("DATABASE_URL"):

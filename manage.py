@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 """Every command of StackMotive, with PostgreSQL and Valkey at hand.
 
-Where neither DATABASE_URL nor REDIS_URL is set, the command attaches to the embedded stores of its data directory
-(--data-dir, else STACKMOTIVE_DATA_DIR, else .data beside this file), or runs them for its own duration.
+Where neither DATABASE_URL nor REDIS_URL is set, the command attaches to the embedded stores of its data
+directory (--data-dir, else STACKMOTIVE_DATA_DIR, else .data beside this file), or runs them while it lasts.
 """
 
 import os
@@ -61,7 +61,7 @@ def take_data_dir(argv: list[str]) -> tuple[list[str], Path]:
 
 
 def prepare(arguments: list[str], *, data_dir: Path, stack: ExitStack) -> None:
-    """Put into the environment what the settings read; start or join the stores where the command needs them."""
+    """Put what the settings read into the environment; start or join the stores if the command needs them."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "stackmotive.settings")
     data = DataDirectory.at(data_dir)
     os.environ["STACKMOTIVE_DATA_DIR"] = str(data.path)

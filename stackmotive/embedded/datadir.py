@@ -64,11 +64,11 @@ class DataDirectory:
             names = {entry.name for entry in self.path.iterdir()} - {"lost+found"}
         except OSError as exc:
             raise StoreError(
-                f"The data directory {self.path} cannot be used: {exc.strerror}. Choose another --data-dir."
+                f"The data directory {self.path} cannot be used ({exc.strerror}): choose another."
             ) from exc
         if names and not names & {"keys.json", "owner.lock", "stores", "logs"}:
             raise StoreError(
-                f"{self.path} is not empty and is no data directory of StackMotive; choose another --data-dir."
+                f"{self.path} is not empty and no data directory of StackMotive: choose another --data-dir."
             )
         if self.path.stat().st_uid == os.geteuid():
             self.path.chmod(0o700)
@@ -76,7 +76,7 @@ class DataDirectory:
             self.logs.mkdir(mode=0o700, exist_ok=True)
         except OSError as exc:
             raise StoreError(
-                f"The data directory {self.path} belongs to another user: run as that user or choose another --data-dir."
+                f"The data directory {self.path} belongs to another user: run as that user or choose another."
             ) from exc
 
     def keys(self) -> Keys:
@@ -102,6 +102,10 @@ class DataDirectory:
             raise StoreError(
                 f"{link} is in the way: remove it or choose a --data-dir with a shorter path."
             ) from exc
+
+    def unlink_sockets(self) -> None:
+        if (link := self.socket_folder()) != self.sockets:
+            link.unlink(missing_ok=True)
 
     def environment(self) -> dict[str, str]:
         """What the settings read: addresses of the stores, running or not, and the keys."""

@@ -1,4 +1,4 @@
-"""The instance's own secrets, made at the first start and kept in `keys.json`, readable by its owner alone."""
+"""The instance's own secrets, made at the first start and kept in `keys.json`, for its owner's eyes alone."""
 
 import base64
 import json
@@ -46,7 +46,7 @@ class Keys:
 
 
 def load_or_create(path: Path, *, needed: bool) -> Keys:
-    """Read `path`, or write fresh keys there. `needed`: data sealed by lost keys exists, so none are invented."""
+    """Read `path`, or write fresh keys there unless `needed`: data exists that only the old ones open."""
     try:
         return Keys(**json.loads(path.read_text()))
     except FileNotFoundError:

@@ -12,7 +12,7 @@ import psycopg
 from psycopg import sql
 
 from stackmotive.embedded import binaries, processes
-from stackmotive.embedded.accounts import Account, folder_from_inside
+from stackmotive.embedded.accounts import Account, folder_from_inside, popen_ids
 from stackmotive.embedded.datadir import APP_ROLE, DATABASE, OWNER_ROLE, DataDirectory
 from stackmotive.embedded.errors import StoreError
 from stackmotive.embedded.keys import Keys
@@ -85,7 +85,7 @@ def clean_environment() -> dict[str, str]:
 def initialize(
     folder: Path, *, data: DataDirectory, keys: Keys, account: Account | None, fsync: bool
 ) -> None:
-    """initdb beside the final place, renamed when whole, so that an interrupted one leaves nothing half made."""
+    """initdb beside the final place, renamed when whole: an interrupted one leaves nothing half made."""
     fresh = data.stores / f"postgres.{secrets.token_hex(4)}"
     password = data.stores / f"{fresh.name}.password"
     fresh.mkdir(mode=0o700)
@@ -108,7 +108,7 @@ def initialize(
             check=True,
             capture_output=True,
             text=True,
-            **(account.popen_arguments() if account else {}),
+            **popen_ids(account),
         )
         if data.postgres.exists():
             data.postgres.rmdir()
@@ -129,13 +129,13 @@ def refuse_other_major(folder: Path, *, data: DataDirectory, account: Account | 
         check=True,
         capture_output=True,
         text=True,
-        **(account.popen_arguments() if account else {}),
+        **popen_ids(account),
     )
     found = answer.stdout.split()[2].split(".")[0]
     if found != written_by:
         raise StoreError(
             f"The data in {data.postgres} was written by PostgreSQL {written_by}, but {found} is installed: "
-            f"back up with the old release and restore with the new one, or set STACKMOTIVE_PG_BINDIR to a PostgreSQL {written_by}."
+            f"set STACKMOTIVE_PG_BINDIR to a PostgreSQL {written_by}, back up, restore with the new one."
         )
 
 
@@ -168,8 +168,8 @@ def await_ready(server: subprocess.Popen[bytes], *, data: DataDirectory, keys: K
 def ensure_roles(data: DataDirectory, *, keys: Keys) -> None:
     """Roles, default grants and database as they must be; safe to repeat, so a crash between two steps heals.
 
-    The owner may create databases (tests do) but is no superuser. Default privileges are set in template1 too, so
-    that every database made later, a test's among them, gives the application role the same rights.
+    The owner may create databases (tests do), but is no superuser. Default privileges stand in template1 too,
+    so that every database made later, a test's among them, gives the application role the same rights.
     """
     with connect(data, keys=keys, dbname="template1") as template:
         known = {name for (name,) in template.execute("SELECT rolname FROM pg_roles")}

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from stackmotive.embedded.accounts import Account
+from stackmotive.embedded.accounts import Account, popen_ids
 from stackmotive.embedded.errors import StoreError
 
 PR_SET_PDEATHSIG = 1
@@ -30,11 +30,10 @@ def spawn(
 ) -> subprocess.Popen[bytes]:
     """Start `argv` in a session of its own (Ctrl-C reaches only us), output appended to `log`.
 
-    On Linux the kernel sends `on_parent_death` when the calling thread ends, however it ends, so call this from
-    the main thread. `cwd` is entered before the change to `account`, which need not be able to reach it by name.
+    On Linux the kernel sends `on_parent_death` when the calling thread ends, however it ends, so call this
+    from the main thread. `cwd` is entered before the change to `account`, who may not reach it by name.
     """
     rotate(log)
-    ids = account.popen_arguments() if account else {}
     with log.open("ab") as output:
         return subprocess.Popen(  # noqa: S603
             argv,
@@ -46,7 +45,7 @@ def spawn(
             start_new_session=True,
             pass_fds=keep_open,
             preexec_fn=die_with_parent(on_parent_death),
-            **ids,
+            **popen_ids(account),
         )
 
 
@@ -74,8 +73,13 @@ def stop(process: subprocess.Popen[bytes], *, by: signal.Signals, within: float)
     """Ask `process` to end, kill it after `within` seconds; its exit code."""
     if process.poll() is None:
         process.send_signal(by)
+    return await_end(process, within=within)
+
+
+def await_end(process: subprocess.Popen[bytes], *, within: float) -> int:
+    """Wait for a process that was asked to end, kill it after `within` seconds; its exit code."""
     try:
-        return process.wait(within)
+        return process.wait(max(0.0, within))
     except subprocess.TimeoutExpired:
         process.kill()
         return process.wait()
@@ -91,8 +95,8 @@ def tail(log: Path, *, lines: int = 15) -> str:
 def claim(lock: Path, *, orphan_signal: signal.Signals) -> int:
     """An open, locked descriptor of `lock` for one server to inherit: held until its last process has ended.
 
-    Call it only as the owner of the stores: whoever holds `lock` then was left behind by an owner that died, is
-    asked to end with `orphan_signal`, and awaited.
+    Call it only as the owner of the stores: whoever holds `lock` then was left behind by an owner that died,
+    is asked to end with `orphan_signal`, and awaited.
     """
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     deadline = time.monotonic() + ORPHAN_SECONDS

@@ -34,7 +34,8 @@ class PartDied(StoreError):
 
     def __init__(self, part: Part) -> None:
         super().__init__(
-            f"{part.name} ended with code {part.process.returncode}; {part.log} ends with:\n{processes.tail(part.log)}"
+            f"{part.name} ended with code {part.process.returncode}; {part.log} ends with:\n"
+            f"{processes.tail(part.log)}"
         )
 
 
@@ -59,7 +60,7 @@ def supervise(parts: Sequence[Part]) -> None:
 
 
 def finish(part: Part, *, beside: Sequence[Part]) -> None:
-    """Wait until `part`, which has an end, is done; raise PartDied if it fails or one of `beside` dies meanwhile."""
+    """Wait for `part`, which has an end; raise PartDied if it fails or one of `beside` dies meanwhile."""
     while part.process.poll() is None:
         check_alive(beside)
         time.sleep(0.1)
@@ -70,11 +71,11 @@ def finish(part: Part, *, beside: Sequence[Part]) -> None:
 def stop(parts: Sequence[Part]) -> None:
     """TERM to all at once, then wait for each; whoever needs longer than STOP_SECONDS is killed."""
     deadline = time.monotonic() + STOP_SECONDS
-    for part in parts:
-        if part.process.poll() is None:
-            part.process.send_signal(signal.SIGTERM)
-    for part in parts:
-        processes.stop(part.process, by=signal.SIGTERM, within=max(0.1, deadline - time.monotonic()))
+    alive = [part.process for part in parts if part.process.poll() is None]
+    for process in alive:
+        process.send_signal(signal.SIGTERM)
+    for process in alive:
+        processes.await_end(process, within=deadline - time.monotonic())
 
 
 def await_answer(port: int, path: str, *, parts: Sequence[Part]) -> None:
@@ -115,7 +116,7 @@ def refuse_used_port(port: int) -> None:
 
 
 def interrupt_on(signals: Sequence[signal.Signals]) -> Callable[[], None]:
-    """Turn the first of `signals` into KeyboardInterrupt and ignore them after it; returns what restores them."""
+    """Turn the first of `signals` into KeyboardInterrupt, ignore later ones; returns what restores all."""
     before = {number: signal.getsignal(number) for number in signals}
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:

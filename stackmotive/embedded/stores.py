@@ -1,7 +1,7 @@
 """Both stores for one command: started for its duration, or shared with the command that runs them already.
 
 Two files below the data directory decide, by locks that the kernel drops when their holder dies:
-`owner.lock`, held by the process whose children the servers are; `users.lock`, shared by commands that attached.
+`owner.lock`, held by the process whose children the servers are; `users.lock`, shared by those who attached.
 """
 
 import fcntl
@@ -42,7 +42,7 @@ class Stores:
 def stores(path: Path | str, *, fsync: bool = True, exclusive: bool = False) -> Iterator[Stores]:
     """Running stores under `path` for the length of the block.
 
-    exclusive: raise AlreadyRunning instead of sharing, and stop at the end without waiting for those who attached.
+    exclusive: raise AlreadyRunning instead of sharing, and do not wait at the end for those who attached.
     """
     data = DataDirectory.at(path)
     data.prepare()
@@ -52,14 +52,15 @@ def stores(path: Path | str, *, fsync: bool = True, exclusive: bool = False) -> 
             state, _, pid = os.pread(owner, 40, 0).decode().partition(" ")
             if exclusive:
                 raise AlreadyRunning(
-                    f"StackMotive already runs on {data.path} (process {pid or 'unknown'}): stop it first, or choose another --data-dir."
+                    f"StackMotive already runs on {data.path} (process {pid or 'unknown'}): "
+                    "stop it first, or choose another --data-dir."
                 )
             if state == "ready" and try_lock(users, fcntl.LOCK_SH):
                 yield Stores(data=data, postgres=None, valkey=None)
                 return
             if time.monotonic() > deadline:
                 raise StoreError(
-                    f"The stores of {data.path} are being started or stopped by process {pid} and did not become ready."
+                    f"The stores of {data.path} are not ready: process {pid} is starting or stopping them."
                 )
             time.sleep(0.05)
         yield from own(data, owner=owner, users=users, fsync=fsync, exclusive=exclusive)
@@ -88,6 +89,7 @@ def own(data: DataDirectory, *, owner: int, users: int, fsync: bool, exclusive: 
             valkey.stop(broker)
     finally:
         postgres.stop(database)
+        data.unlink_sockets()
         announce(owner, "stopped")
 
 

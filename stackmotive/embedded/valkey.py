@@ -1,4 +1,4 @@
-"""One Valkey server under a data directory, on a unix socket, with every write kept in an append-only file."""
+"""One Valkey server under a data directory, on a unix socket, every write kept in an append-only file."""
 
 import os
 import signal

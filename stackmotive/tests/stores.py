@@ -1,10 +1,10 @@
 """pytest plugin: PostgreSQL and Valkey of the test run's own, and no way out to the network.
 
-Named by `-p` in pyproject.toml, so that the servers are up before pytest-django reads the settings. They live in a
-temporary folder and end with the run, also when it is killed. Workers of pytest-xdist inherit the addresses and share
-the servers. Set DATABASE_URL and REDIS_URL to run against other servers; nothing is started then.
+Named by `-p` in pyproject.toml, so that the servers are up before pytest-django reads the settings. They live
+in a temporary folder and end with the run, also when it is killed. Workers of pytest-xdist share them. Set
+DATABASE_URL and REDIS_URL to run against other servers; nothing is started then.
 
-The default connection is the owner's, because the run creates its database. Everything the application role must
+The default connection is the owner's, because the run creates its database. What the application role must
 not be able to do is tested with the fixture `app_role`.
 """
 
@@ -47,7 +47,7 @@ def start_servers(stack: ExitStack) -> dict[str, str]:
 
 
 class NetworkForbidden(RuntimeError):
-    """A test tried to leave this machine. No OSError, so that code prepared for a broken network cannot hide it."""
+    """A test tried to leave this machine. No OSError: code prepared for a broken network would hide it."""
 
 
 def forbid_network(stack: ExitStack) -> None:
@@ -94,7 +94,7 @@ def forbid_network(stack: ExitStack) -> None:
 
 @pytest.fixture(autouse=True)
 def _empty_valkey() -> None:
-    """Counters, locks and queues of one test never reach the next; a shared or foreign server is left alone."""
+    """Counters, locks and queues of one test never reach the next; a foreign server is left alone."""
     if os.environ.get(STARTED_BY) == str(os.getpid()):
         with redis.Redis.from_url(os.environ["REDIS_URL"]) as client:
             client.flushall()
@@ -104,7 +104,7 @@ def _empty_valkey() -> None:
 def app_role(db: None) -> Iterator[str]:
     """Run the test's statements with the application role's rights; the role's name.
 
-    Rows made before (as the owner) stay visible. A refused statement breaks the test's transaction: wrap it in
+    Rows made before (as the owner) stay visible. A refused statement breaks the transaction: wrap it in
     `with pytest.raises(ProgrammingError), transaction.atomic():`. Needs the embedded stores.
     """
     from django.db import connection

@@ -4,7 +4,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.signing import TimestampSigner
-from django.db import connection, connections
+from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from stackmotive.embedded import DataDirectory, StoreError, runner, stores
@@ -46,7 +46,7 @@ class Command(BaseCommand):
             restore_signals()
 
     def run(self, *, port: int, demo: bool) -> None:
-        """Everything from first start to last stop; raises StoreError, or KeyboardInterrupt at a stop signal."""
+        """From first start to last stop; raises StoreError, or KeyboardInterrupt at a stop signal."""
         if not 0 < port < 65_536:
             raise StoreError(f"--port is {port}; say a number from 1 to 65535.")
         public_url = (os.environ.get("PUBLIC_URL") or f"http://127.0.0.1:{port}").rstrip("/")
@@ -72,13 +72,13 @@ class Command(BaseCommand):
                 if not get_user_model()._default_manager.exists():
                     self.say(
                         "Set-up",
-                        f"{public_url}/setup/{setup_token()}/  (makes the first account; valid for 30 minutes)",
+                        f"{public_url}/setup/{setup_token()}/  (makes the first account; for 30 minutes)",
                     )
-                connections.close_all()
+                close_connections()
                 runner.supervise(parts)
             finally:
                 runner.stop(own)
-                connections.close_all()
+                close_connections()
 
     @contextmanager
     def running_stores(self, data: DataDirectory) -> Iterator[list[Part]]:
@@ -101,7 +101,7 @@ class Command(BaseCommand):
         """Bring the tables up to date in a process of the owner's role, which this one does not have."""
         executor = MigrationExecutor(connection)
         pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
-        connections.close_all()
+        close_connections()
         if pending:
             owner = env | (
                 {"DATABASE_URL": env["OWNER_DATABASE_URL"]} if env.get("OWNER_DATABASE_URL") else {}
@@ -179,11 +179,15 @@ class Command(BaseCommand):
         ]
 
     def say(self, name: str, text: str) -> None:
-        try:
+        with suppress(OSError):  # the terminal may be gone; stopping in order matters more
             self.stdout.write(f"{name:<13} {text}")
             self.stdout.flush()
-        except OSError:  # the terminal is gone; stopping in order matters more
-            self.stdout = self.stderr = type(self.stdout)(Path(os.devnull).open("w"))
+
+
+def close_connections() -> None:
+    """Give back the connections while this process only watches; the pool would keep them open."""
+    connection.close()
+    connection.close_pool()
 
 
 def setup_token() -> str:
