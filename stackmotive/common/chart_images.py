@@ -1,8 +1,8 @@
 """Charts drawn on the server: SVG made by a worker, kept by the hash of its specification.
 
-Drawing needs about 200 MB in the process that does it, so the web process never draws. On a miss it asks a worker and
-waits a moment; if the picture is late the page goes out without it, with its data table and the live chart, and the
-next visit finds it.
+Drawing needs about 200 MB in the process that does it, so the web process never draws. On a miss it asks a
+worker and waits a moment; if the picture is late the page goes out with its data table and live chart,
+and the next visit finds it.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Figures as a person reads them. Rounds half-even, only here, only for showing; unknown is a dash, never 0."""
+"""Figures as a person reads them: rounded half-even, only for showing; unknown is a dash, never 0."""
 
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -17,8 +17,10 @@ def sign_of(value: Decimal, *, signed: bool) -> str:
     return "+" if signed and value > 0 else ""
 
 
-def money_text(value: Decimal | None, currency: str, *, signed: bool = False, digits: int | None = None) -> str:
-    """`-1234.5, "EUR"` is "−€1,234.50"; a currency without a sign of its own stands before a space ("CHF 12.00")."""
+def money_text(
+    value: Decimal | None, currency: str, *, signed: bool = False, digits: int | None = None
+) -> str:
+    """`-1234.5, "EUR"` is "−€1,234.50"; a currency without a sign of its own is spelled out ("CHF 12.00")."""
     if value is None:
         return DASH
     unit = minor_unit(currency) if digits is None else Decimal(1).scaleb(-digits)

@@ -1,7 +1,7 @@
 """Serves the chart libraries inside the installed vl-convert as the static file `stackmotive/vega.js`.
 
-Nothing of them is committed: the file is written once per installed version into a build folder, and collectstatic
-gives it a hashed name like any other.
+Nothing of them is committed: the file is written once per installed version into a build folder, and
+collectstatic gives it a hashed name like any other.
 """
 
 import os
@@ -24,7 +24,7 @@ def build_folder() -> Path:
 
 
 def build_bundle(folder: Path) -> Path:
-    """The bundle's path under `folder`, written on first use; whole or not there, also when two processes race."""
+    """The bundle's path under `folder`, written on first use; whole or absent, also when two processes race."""
     target = folder / NAME
     if target.exists():
         return target

@@ -1,4 +1,4 @@
-"""Figures in templates. Every amount is wrapped so that one key hides it; direction is an arrow and a sign, never color alone."""
+"""Figures in templates: every amount can be hidden by one key, every direction is an arrow and a sign too."""
 
 from datetime import date
 from decimal import Decimal
@@ -22,7 +22,12 @@ def hideable(text: str) -> SafeString:
 
 @register.simple_tag
 def money(
-    value: Decimal | None, currency: str, *, signed: bool = False, reason: str = "not known", digits: int | None = None
+    value: Decimal | None,
+    currency: str,
+    *,
+    signed: bool = False,
+    reason: str = "not known",
+    digits: int | None = None,
 ) -> SafeString:
     if value is None:
         return unknown(reason)
@@ -98,7 +103,9 @@ def day(value: date | None, *, reason: str = "never") -> SafeString:
 
 @register.simple_tag
 def icon(name: str, size: str = "") -> SafeString:
-    return format_html('<svg class="i {}" viewBox="0 0 24 24" aria-hidden="true"><use href="#i-{}"/></svg>', size, name)
+    return format_html(
+        '<svg class="i {}" viewBox="0 0 24 24" aria-hidden="true"><use href="#i-{}"/></svg>', size, name
+    )
 
 
 @register.simple_tag

@@ -65,7 +65,7 @@ const heard = {
 };
 
 // --- the socket: the cookie is its login; it comes back with a growing, uneven pause ---------------------------------
-let pause = 1000, lastSeen = new Date().toISOString();
+let pause = 1000, lastNews = "";
 function setLive(state, text) {
   document.body.dataset.live = state;
   $$("[data-live-text]").forEach((label) => { label.textContent = text; });
@@ -76,13 +76,14 @@ function connect() {
   socket.onopen = () => {
     const send = (frame) => socket.readyState === 1 && socket.send(JSON.stringify({ v: 1, ...frame }));
     send({ type: "subscribe", topics: ["portfolio"] });
-    if (pause > 1000) { send({ type: "replay", since: lastSeen }); fire("portfolio:changed"); fire("jobs:changed"); }
+    if (pause > 1000) { fire("portfolio:changed"); fire("jobs:changed"); }
+    if (pause > 1000 && lastNews) send({ type: "replay", since: lastNews });
     pause = 1000;
-    beat = setInterval(() => send({ type: "ping" }), 25000);
+    beat = setInterval(() => send({ type: "ping" }), 30000);
   };
   socket.onmessage = (message) => {
     const frame = JSON.parse(message.data);
-    lastSeen = new Date().toISOString();
+    if (frame.type === "notification") lastNews = frame.id;
     heard[frame.type]?.(frame);
   };
   socket.onclose = (event) => {
@@ -134,6 +135,8 @@ async function drawCharts(within) {
 document.addEventListener("DOMContentLoaded", () => {
   showSettings();
   if (document.getElementById("jobs")) connect();
+  $$("[data-zone]").forEach((field) => { field.value = Intl.DateTimeFormat().resolvedOptions().timeZone || field.value; });
+  if (!window.htmx) return;
   htmx.onLoad((element) => { drawCharts(element); showSettings(); });
   document.body.addEventListener("htmx:responseError", (event) => toast("That did not work", event.detail.xhr.status === 429 ? "Too many requests. Wait a minute." : "Try again, or reload the page.", "error"));
   document.body.addEventListener("htmx:sendError", () => toast("No connection", "The server cannot be reached. Your data is safe.", "error"));
