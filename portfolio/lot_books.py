@@ -114,6 +114,7 @@ class OpenLot:
 
     def absorb(self, other: OpenLot) -> None:
         """Pool another lot into this one; its cost in trade currency is unknown once currencies differ."""
+        self.acquired_on = min(self.acquired_on, other.acquired_on)
         self.quantity += other.quantity
         self.opened_quantity += other.opened_quantity
         same = self.currency == other.currency

@@ -129,12 +129,10 @@ class _Pass:
         quantity = entry.quantity
         if not quantity:
             return None
-        if entry.transfer_group is not None:
-            return (
-                self.leave_paired(entry, entry.account, -quantity)
-                if quantity < 0
-                else self.arrive(entry, entry.account, quantity)
-            )
+        if self.out_legs.get(entry.transfer_group or ""):
+            if quantity < 0:
+                return self.leave_paired(entry, entry.account, -quantity)
+            return self.arrive(entry, entry.account, quantity)
         if entry.kind in EVENTS:
             self.unresolved.append(Unresolved(entry.id, "event_across_instruments"))
         if entry.kind in TRADES:
@@ -243,49 +241,56 @@ class _Pass:
     # Units that come and go without a trade
 
     def receive(self, entry: Entry, account: str, quantity: Decimal) -> None:
-        """A lot at the stated price plus fee; of unknown cost where none is stated."""
+        """Units at the stated price plus fee; of unknown cost where none is stated."""
         book = self.books[account]
+        cost = _trade_amounts(entry, quantity)
         if entry.kind == "adjustment" and book.deficit:
             explained = min(
                 book.deficit, quantity
             )  # a report of what was sold beyond the known is no new lot
             book.deficit -= explained
+            cost = shared(cost, quantity - explained, quantity)
             quantity -= explained
-        if book.lots and book.lots[0].quantity < 0:
-            parts, quantity = book.take(
-                quantity, "fifo"
-            )  # units handed over against a short: it ends without gain
-            for part in parts:
-                self.cross(entry, part, -part.quantity)
+        self.come_in(entry, account, quantity, cost)
+
+    def come_in(self, entry: Entry, account: str, quantity: Decimal, cost: Triple | None) -> None:
+        """Cover a short with units that came without a trade; the rest is a lot."""
+        spread = Spread(quantity, cost, times(cost, entry.base_rate))
+        quantity = self.cover(entry, account, quantity, spread)
         if not quantity:
             return
-        cost = _trade_amounts(entry, quantity)
-        base_cost = times(cost, entry.base_rate)
-        self.crossings.append(
-            Crossing(
-                entry_id=entry.id,
-                account=account,
-                day=entry.day,
-                kind=entry.kind,
-                lot_id=entry.id,
-                acquired_on=entry.day,
-                quantity=quantity,
-                currency=entry.currency,
-                cost=amounts_of(cost),
-                base_cost=amounts_of(base_cost),
-            )
-        )
-        self.open(entry, account, quantity, cost, base_cost)
+        lot_cost, base_cost = spread.take(quantity)
+        lot = self.open(entry, account, quantity, lot_cost, base_cost)
+        self.cross(entry, lot, quantity)
+
+    def cover(self, entry: Entry, account: str, quantity: Decimal, spread: Spread) -> Decimal:
+        """Close an open short with up to `quantity` units at the cost in `spread`; returns the rest."""
+        book = self.books[account]
+        if book.lots and book.lots[0].quantity < 0:
+            parts, quantity = book.take(quantity, self.method(account, entry.day))
+            for part in parts:
+                self.close(entry, account, part, *spread.take(-part.quantity))
+        return quantity
 
     def leave(self, entry: Entry, account: str, magnitude: Decimal) -> None:
-        """Lots leave at cost, oldest first; no gain."""
-        for part in self.release(entry, account, magnitude):
+        """Lots leave at cost, oldest first; no gain. A report may show a short that no row explains."""
+        if entry.kind == "adjustment" and self.allows_short(account):
+            book = self.books[account]
+            parts: list[OpenLot] = []
+            if book.lots and book.lots[0].quantity > 0:
+                parts, magnitude = book.take(magnitude, "fifo")
+            if magnitude:
+                self.cross(entry, self.open(entry, account, -magnitude, None, None), -magnitude)
+        else:
+            parts = self.release(entry, account, magnitude)
+        for part in parts:
             self.cross(entry, part, -part.quantity)
 
     def release(self, entry: Entry, account: str, magnitude: Decimal) -> list[OpenLot]:
+        """Detach long lots, oldest first; what is not there is missing."""
         book = self.books[account]
         parts: list[OpenLot] = []
-        if not book.lots or book.lots[0].quantity > 0:
+        if book.lots and book.lots[0].quantity > 0:
             parts, magnitude = book.take(magnitude, "fifo")
         if magnitude:
             book.deficit += magnitude
@@ -315,9 +320,7 @@ class _Pass:
         self.transit[entry.transfer_group or ""] += self.release(entry, account, magnitude)
 
     def arrive(self, entry: Entry, account: str, quantity: Decimal) -> None:
-        """Lots of the pair's out legs, oldest first; what they do not cover opens at the stated price or
-        unknown.
-        """
+        """Take over the lots of the pair's out legs, oldest first."""
         group = entry.transfer_group or ""
         for leg in self.out_legs[group]:
             if leg.id not in self.done and leg.account is not None and leg.quantity is not None:
@@ -340,19 +343,23 @@ class _Pass:
                 self.cross(entry, lot, -lot.quantity)
             del self.transit[group]
         if covered < quantity:
-            self.receive_rest(entry, account, quantity - covered, of=quantity)
+            rest = (
+                quantity - covered
+            )  # no known lot covers it: at its share of the stated price, else unknown
+            self.come_in(entry, account, rest, shared(_trade_amounts(entry, quantity), rest, quantity))
 
     def carry(self, entry: Entry, account: str, lot: OpenLot) -> None:
+        """Put a lot that arrived into its new account; against a short it is the purchase that covers it."""
+        spread = Spread(lot.quantity, lot.cost, lot.base_cost)
+        rest = self.cover(entry, account, lot.quantity, spread)
+        if not rest:
+            return
+        lot.quantity, (lot.cost, lot.base_cost) = rest, spread.take(rest)
         self.carried[lot.opened_by] += 1
         lot.id = f"{lot.opened_by}.{self.carried[lot.opened_by]}"
         lot.order = (lot.order[0], self.carried[lot.opened_by])
-        lot.account, lot.opened_on, lot.opened_quantity = account, entry.day, lot.quantity
+        lot.account, lot.opened_on, lot.opened_quantity = account, entry.day, rest
         self.books[account].add(lot, pooled=self.method(account, entry.day) == "average")
-
-    def receive_rest(self, entry: Entry, account: str, rest: Decimal, *, of: Decimal) -> None:
-        """The part of an arrival that no known lot covers, at its share of the stated price."""
-        cost = shared(_trade_amounts(entry, of), rest, of)
-        self.open(entry, account, rest, cost, times(cost, entry.base_rate))
 
     # Corporate actions
 

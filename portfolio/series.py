@@ -62,17 +62,18 @@ class Closes:
 
     first_day: date
     values: Floats
-    ages: Integers
+    ages: NDArray[np.int32]
 
     @classmethod
     def observed(cls, first_day: date, closes: Floats) -> Closes:
         """From one close for each calendar day, NaN where none was observed (what `pack` keeps)."""
         places = np.flatnonzero(~np.isnan(closes))
-        values, ages = np.full(closes.size, np.nan), np.zeros(closes.size, dtype=np.int64)
+        values, ages = np.full(closes.size, np.nan), np.zeros(closes.size, dtype=np.int32)
         if places.size:
             runs = np.diff(np.append(places, closes.size))
             values[places[0] :] = np.repeat(closes[places], runs)
-            ages[places[0] :] = np.arange(places[0], closes.size) - np.repeat(places, runs)
+            ages[places[0] :] = np.arange(places[0], closes.size, dtype=np.int32)
+            ages[places[0] :] -= np.repeat(places.astype(np.int32), runs)
         return cls(first_day, values, ages)
 
     @classmethod
