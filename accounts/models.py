@@ -1,5 +1,6 @@
 """People: users, what tier they hold, their login sessions, and the numbering of what is known about them."""
 
+import datetime as dt
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
@@ -8,6 +9,7 @@ from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Lower
+from django.utils.functional import cached_property
 from django.utils.timezone import now
 
 from stackmotive.common.ids import uuid7
@@ -61,6 +63,18 @@ class User(AbstractBaseUser, PermissionsMixin):
     def __str__(self) -> str:
         return self.email
 
+    @cached_property
+    def effective_tier(self) -> Tier:
+        """The highest of the user's own tier and the live grants. A request's user brings it along (selectors.live_session)."""
+        granted = self.tier_grants.live().aggregate(highest=models.Max("tier"))["highest"]
+        return Tier(max(self.tier, granted or 0))
+
+
+class TierGrantQuerySet(models.QuerySet["TierGrant"]):
+    def live(self, at: dt.datetime | None = None) -> Self:
+        at = at or now()
+        return self.filter(Q(ends_at=None) | Q(ends_at__gt=at), starts_at__lte=at)
+
 
 class TierGrant(models.Model):
     """A tier held for a time (a trial, a gift): the effective tier is the highest live one, never below User.tier."""
@@ -71,6 +85,8 @@ class TierGrant(models.Model):
     ends_at = models.DateTimeField(null=True, blank=True)
     reason = models.CharField(max_length=200, blank=True)
 
+    objects = TierGrantQuerySet.as_manager()
+
     class Meta:
         constraints = [
             models.CheckConstraint(condition=Q(ends_at=None) | Q(ends_at__gte=F("starts_at")), name="tiergrant_ends_after_start")
@@ -78,6 +94,11 @@ class TierGrant(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_tier_display()} from {self.starts_at:%Y-%m-%d}"
+
+
+class LoginSessionQuerySet(models.QuerySet["LoginSession"]):
+    def live(self, at: dt.datetime | None = None) -> Self:
+        return self.filter(revoked_at=None, expires_at__gt=at or now(), user__is_active=True)
 
 
 class LoginSession(models.Model):
@@ -93,6 +114,8 @@ class LoginSession(models.Model):
     expires_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True, blank=True)
     revoked_reason = models.CharField(max_length=40, blank=True)
+
+    objects = LoginSessionQuerySet.as_manager()
 
     class Meta:
         indexes = [models.Index(fields=["user", "-created_at"], name="loginsession_user_newest")]
@@ -126,7 +149,7 @@ class IdempotencyRecord(models.Model):
     key = models.CharField(max_length=200)
     body_digest = models.CharField(max_length=64)
     status_code = models.PositiveSmallIntegerField(null=True)  # null while the first request still runs
-    answer = models.JSONField(null=True)
+    answer = models.TextField(blank=True)  # the body as it was sent, byte for byte
     location = models.CharField(max_length=300, blank=True)
     created_at = models.DateTimeField(default=now)
 
@@ -135,6 +158,17 @@ class IdempotencyRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.endpoint} {self.key}"
+
+
+class RateCounter(models.Model):
+    """Calls counted while Redis is away (stackmotive.common.limits writes it). The table is unlogged: a crash empties it."""
+
+    key = models.CharField(primary_key=True, max_length=200)
+    used = models.PositiveIntegerField()
+    ends_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.key
 
 
 class OwnedQuerySet(models.QuerySet[Any]):

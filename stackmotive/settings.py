@@ -342,6 +342,7 @@ CONTENT_SECURITY_POLICY = {
 
 # --- logs --------------------------------------------------------------------------------------------------------------
 
+DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # stackmotive.common.middleware.RequestIds has checked or made it
 LOG_LEVEL = text("LOG_LEVEL", "INFO").upper()
 LOGGING = {
     "version": 1,

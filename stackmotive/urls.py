@@ -19,5 +19,7 @@ urlpatterns = [
     path("api/portfolio/", include("portfolio.api.urls")),
     path(f"{settings.ADMIN_PATH}/", admin.site.urls),
 ]
+handler400 = "stackmotive.common.problems.bad_request"
+handler403 = "stackmotive.common.problems.permission_denied"
 handler404 = "stackmotive.common.problems.page_not_found"
 handler500 = "stackmotive.common.problems.server_error"

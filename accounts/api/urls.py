@@ -1,5 +1,16 @@
 """Routes of the accounts API."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from accounts.api import views
+
+urlpatterns = [
+    path("auth/register/", views.RegisterView.as_view(), name="register"),
+    path("auth/token/", views.TokenView.as_view(), name="token"),
+    path("auth/token/refresh/", views.RefreshView.as_view(), name="token-refresh"),
+    path("auth/logout/", views.LogoutView.as_view(), name="logout"),
+    path("auth/logout-all/", views.LogoutAllView.as_view(), name="logout-all"),
+    path("auth/ws-ticket/", views.TicketView.as_view(), name="ws-ticket"),
+    path("me/", views.MeView.as_view(), name="me"),
+    path("tiers/", views.TierListView.as_view(), name="tiers"),
+]
