@@ -14,7 +14,8 @@ from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.signing import TimestampSigner
-from django.db import connection
+from django.db import connection, connections
+from django.db.backends.postgresql.base import DatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor
 
 from stackmotive.embedded import DataDirectory, StoreError, runner, stores
@@ -186,8 +187,9 @@ class Command(BaseCommand):
 
 def close_connections() -> None:
     """Give back the connections while this process only watches; the pool would keep them open."""
-    connection.close()
-    connection.close_pool()
+    if isinstance(database := connections["default"], DatabaseWrapper):
+        database.close()
+        database.close_pool()
 
 
 def setup_token() -> str:
