@@ -11,12 +11,16 @@ FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2200, 12, 31)
 
 _ISO_DAY = re.compile(r"(\d{4})-(\d{2})-(\d{2})", re.ASCII)
 _ISO_TIME = re.compile(
-    r"(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?) ?(Z|UTC|[+-]\d{2}:?\d{2})?", re.ASCII | re.IGNORECASE
+    r"(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?) ?(Z|UTC|[+-]\d{2}:?\d{2})?",
+    re.ASCII | re.IGNORECASE,
 )
 _PARTS = re.compile(r"(\d{1,4})([-/.])(\d{1,2})\2(\d{1,4})\.?", re.ASCII)
 _NAMED = re.compile(r"(\d{1,2})[-/ ]([A-Za-z]{3})[-/ ](\d{4}|\d{2})", re.ASCII)
 _COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})", re.ASCII)
-_MONTHS = {name: number for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), start=1)}
+_MONTHS = {
+    name: number
+    for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), start=1)
+}
 
 
 class DateProblem(ValueError):
@@ -60,7 +64,11 @@ def parse_iso_time(text: str) -> tuple[date, datetime | None, str]:
 
 def parse_day(text: str, order: DateOrder) -> date:
     """A day in the order that its file proved or its user chose. Raises DateProblem."""
-    stated = text.strip().split("T")[0].split(" ")[0].rstrip(",;") if not _NAMED.match(text.strip()) else text.strip()[:11].strip()
+    stated = (
+        text.strip().split("T")[0].split(" ")[0].rstrip(",;")
+        if not _NAMED.match(text.strip())
+        else text.strip()[:11].strip()
+    )
     named = _NAMED.match(stated)
     if named is not None:
         month = _MONTHS.get(named[2].lower())

@@ -19,7 +19,20 @@ _GROUPED = {
     POINT: re.compile(r"[+-]?\d{1,3}(?:,\d{2,3})*,\d{3}(?:\.\d*)?", re.ASCII),
     COMMA: re.compile(r"[+-]?\d{1,3}(?:\.\d{2,3})*\.\d{3}(?:,\d*)?", re.ASCII),
 }
-_DECORATION = str.maketrans({"$": "", "€": "", "£": "", " ": "", "\u00a0": "", "\u202f": "", "\u2009": "", "'": "", "\u2019": "", "\u2212": "-"})
+_DECORATION = str.maketrans(
+    {
+        "$": "",
+        "€": "",
+        "£": "",
+        " ": "",
+        "\u00a0": "",
+        "\u202f": "",
+        "\u2009": "",
+        "'": "",
+        "\u2019": "",
+        "\u2212": "-",
+    }
+)
 _EMPTY = frozenset({"", "-", "--", "n/a", "N/A", "Not available"})
 
 
@@ -48,7 +61,9 @@ def parse_exact(text: str, *, is_price: bool = False) -> Decimal | None:
     if _SHORT.fullmatch(text):
         return Decimal(text)
     if "," in text and "." not in text[text.rindex(",") :]:
-        raise NumberProblem("bad_number", f"{_shown(text)} is ambiguous: write it with a decimal point and without commas.")
+        raise NumberProblem(
+            "bad_number", f"{_shown(text)} is ambiguous: write it with a decimal point and without commas."
+        )
     return _parse_written(text, POINT, is_price=is_price)
 
 
@@ -64,7 +79,9 @@ def _parse_written(text: str, number_format: NumberFormat, *, is_price: bool) ->
     thousands, point = (",", ".") if number_format == POINT else (".", ",")
     if thousands in cleaned:
         if not _GROUPED[number_format].fullmatch(cleaned):
-            raise NumberProblem("bad_number", f"{_shown(stripped)} is not a number of the form {number_format}.")
+            raise NumberProblem(
+                "bad_number", f"{_shown(stripped)} is not a number of the form {number_format}."
+            )
         cleaned = cleaned.replace(thousands, "")
     if point == ",":
         cleaned = cleaned.replace(",", ".")
@@ -77,17 +94,25 @@ def _parse_written(text: str, number_format: NumberFormat, *, is_price: bool) ->
 def recorded(value: Decimal, shown: str = "", *, is_price: bool = False) -> Decimal:
     """`value` if it can be stored (a price rounded to 18 decimals). Raises NumberProblem."""
     if value.adjusted() >= 20 and value:
-        raise NumberProblem("number_too_large", f"{_shown(shown or str(value))} has more than 20 digits before the point.")
+        raise NumberProblem(
+            "number_too_large", f"{_shown(shown or str(value))} has more than 20 digits before the point."
+        )
     if value.adjusted() < -60:  # below what 60 digits of precision can compare; also 0E-999
         if value and not is_price:
-            raise NumberProblem("number_too_precise", f"{_shown(shown or str(value))} has more than 18 decimals.")
+            raise NumberProblem(
+                "number_too_precise", f"{_shown(shown or str(value))} has more than 18 decimals."
+            )
         return Decimal(0)
     rounded = value.quantize(RECORDED_QUANTUM, rounding=ROUND_HALF_EVEN)
     if rounded != value:
         if not is_price:
-            raise NumberProblem("number_too_precise", f"{_shown(shown or str(value))} has more than 18 decimals.")
+            raise NumberProblem(
+                "number_too_precise", f"{_shown(shown or str(value))} has more than 18 decimals."
+            )
         if abs(rounded) >= RECORDED_LIMIT:
-            raise NumberProblem("number_too_large", f"{_shown(shown or str(value))} has more than 20 digits before the point.")
+            raise NumberProblem(
+                "number_too_large", f"{_shown(shown or str(value))} has more than 20 digits before the point."
+            )
         return rounded
     return value if _fits(value) else rounded
 
