@@ -93,14 +93,24 @@ class _Pass:
         self.out_legs: dict[str, list[Entry]] = defaultdict(list)
         self.in_legs: dict[str, int] = defaultdict(int)
         self.split_rows: dict[tuple[str, str], list[Entry]] = defaultdict(list)
+        event_legs: dict[tuple[str, str], list[Entry]] = defaultdict(list)
         for entry in entries:
             if entry.transfer_group is not None and entry.quantity is not None:
                 if entry.quantity < 0:
                     self.out_legs[entry.transfer_group].append(entry)
                 elif entry.quantity > 0:
                     self.in_legs[entry.transfer_group] += 1
-            if entry.kind == "split" and entry.event_group is not None and entry.account is not None:
-                self.split_rows[entry.event_group, entry.account].append(entry)
+            if entry.event_group is not None and entry.account is not None:
+                if entry.kind == "split":
+                    self.split_rows[entry.event_group, entry.account].append(entry)
+                elif entry.kind in EVENTS:
+                    event_legs[entry.event_group, entry.account].append(entry)
+        for key, legs in event_legs.items():
+            signs = {leg.quantity > 0 for leg in legs if leg.quantity}
+            if (
+                len(signs) == 2
+            ):  # out and in again as the same instrument: a new name or number of units, like a split
+                self.split_rows[key] += legs
 
     def run(self) -> None:
         for entry in self.entries:
@@ -121,6 +131,8 @@ class _Pass:
 
     def apply(self, entry: Entry) -> None:
         if entry.kind == "split":
+            return self.split(entry)
+        if entry.kind in EVENTS and (entry.event_group, entry.account) in self.split_rows:
             return self.split(entry)
         if entry.account is None:
             raise ValueError(f"Row {entry.id}: only a split may leave the account out.")

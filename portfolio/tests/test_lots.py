@@ -233,6 +233,17 @@ def test_old_units_out_and_new_units_in_are_one_split() -> None:
     assert result.realized == ()
 
 
+def test_a_fraction_paid_out_in_the_splits_own_group_is_a_sale() -> None:
+    rows = [
+        entry(1, "buy", "7", "70"),
+        entry(2, "split", "-3.5", event_group="s"),
+        entry(3, "sell", "-0.5", "15", event_group="s"),
+    ]
+    result = match_lots(rows)
+    assert open_lots(result.open) == [("t1", 3, D(60))]
+    assert result.realized[0].gain() == 5
+
+
 def test_a_split_of_nothing_known_is_said_and_invents_no_cost() -> None:
     result = match_lots([entry(1, "split", "5")])
     assert open_lots(result.open) == [("t1", 5, None)]
@@ -340,6 +351,17 @@ def test_legs_of_another_instrument_are_said_and_cost_is_not_invented() -> None:
     result = match_lots([entry(1, "spinoff", "4")])
     assert open_lots(result.open) == [("t1", 4, None)]
     assert [row.reason for row in result.unresolved] == ["event_across_instruments"]
+
+
+def test_an_instrument_that_only_changes_its_name_keeps_cost_and_dates() -> None:
+    rows = [
+        entry(1, "buy", "10", "100"),
+        entry(2, "symbol_change", "-10", event_group="c"),
+        entry(3, "symbol_change", "10", event_group="c"),
+    ]
+    result = match_lots(rows)
+    assert open_lots(result.open) == [("t1", 10, D(100))]
+    assert (result.realized, result.unresolved) == ((), ())
 
 
 def test_numbers_at_the_limits_of_the_ledger_neither_raise_nor_lose_units() -> None:
