@@ -31,3 +31,8 @@ class KeyReused(Invalid):
 class StillRunning(Conflict):
     code = "still_running"
     title = "The first request with this Idempotency-Key still runs"
+
+
+class SetupEnded(Conflict):
+    code = "setup_ended"
+    title = "The first account exists already"
