@@ -206,6 +206,7 @@ class ImportRow(models.Model):
     run = models.ForeignKey(ImportRun, models.CASCADE, related_name="left_out")
     verdict = models.CharField(max_length=10, choices=Verdict.choices)
     line = models.PositiveIntegerField()
+    count = models.PositiveIntegerField(default=1)  # rows it stands for: an unread section is one entry
     code = models.CharField(max_length=40)
     detail = models.TextField()
     field = models.CharField(max_length=60, blank=True)
@@ -308,6 +309,7 @@ class StagedTransaction(models.Model):
     traded_at = models.DateTimeField(null=True)
     local_time = models.CharField(max_length=15, blank=True)  # as stated, where no zone is: orders rows inside a day
     settled_on = models.DateField(null=True)
+    reported_on = models.DateField(null=True)  # the day whose statement first shows the row, where it is not trade_date
     quantity = RecordedField(null=True)
     price = RecordedField(null=True)
     currency = models.CharField(max_length=3)

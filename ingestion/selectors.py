@@ -1,0 +1,141 @@
+"""What a user may see of sources, runs, profiles and contents, ready to show in a constant number of queries."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models import F, Prefetch, Q, QuerySet, Value
+from django.utils import timezone
+
+from ingestion.models import (
+    Content,
+    Coverage,
+    ImportProfile,
+    ImportRow,
+    ImportRun,
+    JobStatus,
+    Source,
+    StagedCash,
+    StagedInstrument,
+    StagedPosition,
+    StagedTransaction,
+)
+
+WORKING = (ImportRun.Stage.PARSING, ImportRun.Stage.STAGING)
+
+
+def sources(*, user_id: UUID) -> QuerySet[Source]:
+    """Sources in use, the most believed first."""
+    return Source.objects.visible_to(user_id).filter(retired_at=None).order_by("priority", "id")
+
+
+def import_runs(*, user_id: UUID) -> QuerySet[ImportRun]:
+    """Runs, newest first; the file's bytes stay in the database."""
+    return ImportRun.objects.visible_to(user_id).select_related("source").defer("raw").order_by("-created_at", "-id")
+
+
+def latest_runs(*, user_id: UUID, count: int = 10) -> list[ImportRun]:
+    return list(import_runs(user_id=user_id)[:count])
+
+
+def import_profiles(*, user_id: UUID) -> QuerySet[ImportProfile]:
+    return ImportProfile.objects.visible_to(user_id).order_by("name", "id")
+
+
+def profile_options(*, user_id: UUID, header_digest: str) -> dict[str, Any] | None:
+    """What the user once said about files with these columns."""
+    return ImportProfile.objects.visible_to(user_id).filter(header_digest=header_digest).values_list("options", flat=True).first()
+
+
+def rows_left_out(*, run: ImportRun, verdict: str = "") -> QuerySet[ImportRow]:
+    """Rejected and ignored rows of a run in the order of its file."""
+    rows = ImportRow.objects.filter(run=run)
+    return (rows.filter(verdict=verdict) if verdict else rows).order_by("line", "id")
+
+
+@dataclass(frozen=True, slots=True)
+class StagedRow:
+    """A row of a content as it was understood."""
+
+    line: int
+    section: str
+    row: StagedTransaction | StagedPosition | StagedCash
+    instrument: StagedInstrument | None
+
+
+_SECTIONS: dict[str, type[StagedTransaction] | type[StagedPosition] | type[StagedCash]] = {
+    "transactions": StagedTransaction,
+    "positions": StagedPosition,
+    "cash": StagedCash,
+}
+
+
+def staged_row_keys(*, content_id: int | None) -> QuerySet[Any, tuple[int, str, int]]:
+    """(line, section, id) of every row a content holds, in the order of its file; for pagination."""
+    parts = [
+        model.objects.filter(content=content_id).values_list("line", Value(section), "id") for section, model in _SECTIONS.items()
+    ]
+    return parts[0].union(*parts[1:], all=True).order_by("line", "id")
+
+
+def staged_rows(*, content_id: int, keys: Sequence[tuple[int, str, int]]) -> list[StagedRow]:
+    """The rows of one page of `staged_row_keys`: at most four queries."""
+    rows: dict[tuple[str, int], Any] = {}
+    for section, model in _SECTIONS.items():
+        ids = [pk for _, of, pk in keys if of == section]
+        if ids:
+            rows |= {(section, row.pk): row for row in model.objects.filter(pk__in=ids)}
+    named = {getattr(row, "instrument_key", "") for row in rows.values()} - {""}
+    instruments = {row.key: row for row in StagedInstrument.objects.filter(content=content_id, key__in=named)}
+    return [
+        StagedRow(line, section, rows[section, pk], instruments.get(getattr(rows[section, pk], "instrument_key", "")))
+        for line, section, pk in keys
+    ]
+
+
+def contents_in_force(*, source_id: UUID) -> QuerySet[Content]:
+    """Contents of a source that count, oldest arrival first, each with `coverage` and `arrived_number`."""
+    coverage = Prefetch("coverage", Coverage.objects.order_by("account_ref", "section", "start"))
+    return Content.objects.filter(source=source_id).in_force().prefetch_related(coverage).order_by("arrived_number", "id")
+
+
+def manual_contents(*, user_id: UUID, uid: UUID | None = None) -> QuerySet[Content]:
+    """Rows typed by hand that count, oldest first; of one row where `uid` names it."""
+    rows = Content.objects.filter(source__user=user_id, scope="manual").in_force()
+    return (rows.filter(digest__startswith=f"manual:{uid}:") if uid else rows).order_by("id")
+
+
+def claimable_runs() -> QuerySet[ImportRun]:
+    """Queued runs, and ones whose worker fell silent before their facts were stored, oldest first."""
+    silent = Q(status=JobStatus.RUNNING, stage__in=WORKING, lease_until__lt=timezone.now())
+    return ImportRun.objects.filter(Q(status=JobStatus.QUEUED) | silent).order_by("created_at", "id")
+
+
+def waiting_run_ids(*, user_id: UUID | None = None, count: int = 100) -> list[UUID]:
+    """Runs that a worker may take now, oldest first."""
+    runs = claimable_runs()
+    return list((runs.filter(user=user_id) if user_id else runs).values_list("pk", flat=True)[:count])
+
+
+def working_run_count(*, user_id: UUID) -> int:
+    """How many of the user's runs a live worker is reading."""
+    runs = ImportRun.objects.filter(user=user_id, status=JobStatus.RUNNING, stage__in=WORKING)
+    return runs.filter(lease_until__gte=timezone.now()).count()
+
+
+def unreconciled_user_ids(*, older_than: timedelta) -> list[UUID]:
+    """Users with stored facts that no ledger has taken up for a while."""
+    edge = timezone.now() - older_than
+    runs = ImportRun.objects.filter(status=JobStatus.RUNNING, stage=ImportRun.Stage.RECONCILING, lease_until=None)
+    return list(runs.filter(started_at__lt=edge).order_by("user").values_list("user", flat=True).distinct())
+
+
+def uses(*, sources: Sequence[Source]) -> dict[UUID, int]:
+    """How many contents in force each source has."""
+    found = Content.objects.filter(source__in=sources).in_force().values_list(F("source"), flat=True)
+    counts: dict[UUID, int] = {}
+    for source_id in found:
+        counts[source_id] = counts.get(source_id, 0) + 1
+    return counts
