@@ -14,3 +14,8 @@ class NotificationSerializer(serializers.ModelSerializer[Notification]):
 
 class UnreadCountSerializer(serializers.Serializer[dict[str, int]]):
     unread = serializers.IntegerField()
+
+
+class TestSerializer(serializers.Serializer[dict[str, object]]):
+    message = serializers.CharField(max_length=1000)
+    data = serializers.DictField(required=False, default=dict)

@@ -1,5 +1,9 @@
 """Routes of the notifications API."""
 
-from django.urls import URLPattern, URLResolver
+from rest_framework.routers import SimpleRouter
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from notifications.api.views import NotificationViewSet
+
+router = SimpleRouter()
+router.register("", NotificationViewSet, basename="notification")
+urlpatterns = router.urls
