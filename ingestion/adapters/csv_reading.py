@@ -1,4 +1,6 @@
-"""CSV bytes to rows of text with their physical line numbers. What cannot be read safely is refused with the line."""
+"""CSV bytes to rows of text with their physical line numbers. What cannot be read safely is refused with
+the line.
+"""
 
 import codecs
 import csv
@@ -37,7 +39,9 @@ CHOSEN_ENCODINGS = {"utf-8": "utf-8", "utf8": "utf-8", "cp1252": "cp1252", "wind
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A CSV file with its header found. `lines[i]` is the physical line, 1-based, on which `rows[i]` starts."""
+    """A CSV file with its header found. `lines[i]` is the physical line, 1-based, on which `rows[i]`
+    starts.
+    """
 
     header: list[str]
     header_line: int
@@ -61,7 +65,8 @@ def refuse_archives(content: bytes) -> None:
 
 
 def decode(content: bytes, *, chosen: str = "", declared: str = "") -> str:
-    """The text of `content`: by its byte order mark, else UTF-8, else cp1252 where its user chose or its layout declares it.
+    """The text of `content`: by its byte order mark, else UTF-8, else cp1252 where its user chose or its
+    layout declares it.
 
     Raises FileRefused, with the line of the first byte or character that cannot be.
     """
@@ -125,7 +130,8 @@ def head_rows(text: str, delimiter: str) -> list[list[str]]:
 
 
 def choose_delimiter(text: str, is_header: Callable[[Sequence[str]], bool] | None = None) -> str:
-    """The delimiter under which a known header appears, else the one under which the widest header-like row does.
+    """The delimiter under which a known header appears, else the one under which the widest header-like
+    row does.
 
     Header cells hold no decimal commas, so counting on them cannot be fooled by the numbers below.
     """
@@ -142,7 +148,9 @@ def choose_delimiter(text: str, is_header: Callable[[Sequence[str]], bool] | Non
 
 
 def header_index(rows: Sequence[Sequence[str]]) -> int | None:
-    """Which row looks like a header: words in nearly all of its cells, and the widest row that does. None: no such row."""
+    """Which row looks like a header: words in nearly all of its cells, and the widest row that does. None:
+    no such row.
+    """
     best: int | None = None
     best_words = 1
     for index, row in enumerate(rows[:HEADER_ROWS]):
@@ -163,7 +171,8 @@ def read_table(
 ) -> Table:
     """The data rows below the first row that `is_header` accepts.
 
-    encoding: what the user chose ("" = nothing). Raises FileRefused: too_large, too_many_rows, encoding, nul, not_text,
+    encoding: what the user chose ("" = nothing). Raises FileRefused: too_large, too_many_rows, encoding,
+    nul, not_text,
     bad_csv (with the line), no_header, no_rows.
     """
     if len(content) > limits.csv_bytes:
@@ -191,7 +200,8 @@ def read_table(
                 if len(rows) == limits.csv_rows:
                     raise FileRefused(
                         "too_many_rows",
-                        f"The file has more than {limits.csv_rows:,} rows. Split it by date and import the parts.",
+                        f"The file has more than {limits.csv_rows:,} rows. Split it by date and import "
+                        "the parts.",
                         line=first_line,
                     )
                 rows.append(row)

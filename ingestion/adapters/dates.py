@@ -1,8 +1,11 @@
-"""Days and instants as files write them. The order of day and month is proved by the file or asked, never guessed."""
+"""Days and instants as files write them. The order of day and month is proved by the file or asked, never
+guessed.
+"""
 
 import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Literal
 
 DateOrder = Literal["ymd", "dmy", "mdy"]
@@ -19,7 +22,9 @@ _NAMED = re.compile(r"(\d{1,2})[-/ ]([A-Za-z]{3})[-/ ](\d{4}|\d{2})", re.ASCII)
 _COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})", re.ASCII)
 _MONTHS = {
     name: number
-    for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), start=1)
+    for number, name in enumerate(
+        ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], start=1
+    )
 }
 
 
@@ -38,6 +43,7 @@ def day_of(year: int, month: int, day: int, shown: str) -> date:
     return value
 
 
+@lru_cache(maxsize=8192)  # a file repeats its days
 def parse_iso_day(text: str) -> date:
     """YYYY-MM-DD and nothing else. Raises DateProblem."""
     match = _ISO_DAY.fullmatch(text)
@@ -47,7 +53,9 @@ def parse_iso_day(text: str) -> date:
 
 
 def parse_iso_time(text: str) -> tuple[date, datetime | None, str]:
-    """(day as stated, aware UTC instant or None without a zone, "HH:MM:SS" or "") of an ISO 8601 day or time. Raises DateProblem."""
+    """(day as stated, aware UTC instant or None without a zone, "HH:MM:SS" or "") of an ISO 8601 day or
+    time. Raises DateProblem.
+    """
     match = _ISO_TIME.fullmatch(text)
     if match is None:
         return parse_iso_day(text), None, ""
@@ -58,8 +66,9 @@ def parse_iso_time(text: str) -> tuple[date, datetime | None, str]:
         moment = datetime.fromisoformat(f"{stated_day}T{stated_time}{zone}")
     except ValueError as exc:
         raise DateProblem(f"“{text[:40]}” is not a time of the clock.") from exc
-    local_time = moment.strftime("%H:%M:%S")
-    return day, moment.astimezone(UTC) if moment.tzinfo else None, local_time
+    if moment.tzinfo is None:
+        return day, None, (stated_time + ":00")[:8]
+    return day, moment if moment.tzinfo is UTC else moment.astimezone(UTC), (stated_time + ":00")[:8]
 
 
 def parse_day(text: str, order: DateOrder) -> date:
@@ -101,7 +110,8 @@ def _year(digits: str) -> int:
 def proved_orders(cells: Iterable[str]) -> set[DateOrder] | None:
     """The orders under which every cell can be a day; None where no cell is written in an order that matters.
 
-    One element proves the order, several have to be asked about, an empty set is a file that contradicts itself.
+    One element proves the order, several have to be asked about, an empty set is a file that contradicts
+    itself.
     """
     possible: set[DateOrder] = {"dmy", "mdy", "ymd"}
     matters = False

@@ -31,7 +31,9 @@ def adapter_of(layout: str) -> FileAdapter:
 
 
 def read_head(content: bytes, filename: str = "", *, encoding: str = "") -> Head:
-    """What detection may look at: the first bytes and, where they are text, the first 30 rows. Raises nothing."""
+    """What detection may look at: the first bytes and, where they are text, the first 30 rows. Raises
+    nothing.
+    """
     start = content[:_HEAD_BYTES]
     if len(content) > _HEAD_BYTES:
         start = start[: start.rfind(b"\n") + 1] or start
@@ -58,7 +60,9 @@ def _lenient_text(start: bytes, encoding: str) -> str:
     """The start of the file as text, "" where it is none. A character cut in two at its end does no harm."""
     for cut in range(4):
         try:
-            return decode(start[: len(start) - cut], chosen=encoding, declared="cp1252").removeprefix("\ufeff")
+            return decode(start[: len(start) - cut], chosen=encoding, declared="cp1252").removeprefix(
+                "\ufeff"
+            )
         except FileRefused:
             continue
     return ""

@@ -1,11 +1,21 @@
-"""The other sections of a Flex statement: cash, corporate actions, transfers, taxes, positions, balances, rates."""
+"""The other sections of a Flex statement: cash, corporate actions, transfers, taxes, positions, balances,
+rates.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 
-from ingestion.adapters.base import CashRow, Ignored, PositionRow, PriceRow, RateRow, Statement, TransactionRow
+from ingestion.adapters.base import (
+    CashRow,
+    Ignored,
+    PositionRow,
+    PriceRow,
+    RateRow,
+    Statement,
+    TransactionRow,
+)
 from ingestion.adapters.flex_values import Attributes, FlexValues, identifier, scaled, stored
 from ingestion.adapters.rows import NOTE_CHARACTERS, RowProblem
 from stackmotive.common.currencies import ISO_4217, quote_unit
@@ -36,22 +46,29 @@ CASH_KINDS: Mapping[str, tuple[str, str]] = {
     "commission adjustments": ("fee", "fee"),
 }
 
-# Codes of corporate actions -> kind. Each leg is a row with its own signed quantity; a split's is the units added.
+# Codes of corporate actions -> kind. Each leg is a row with its own signed quantity; a split's is the units
+# added.
 ACTION_KINDS: Mapping[str, str] = {
-    "FS": "split", "RS": "split", "FI": "split", "SO": "spinoff", "SD": "stock_dividend", "HD": "stock_dividend",
-    "HI": "stock_dividend", "TC": "merger", "TO": "merger", "TI": "merger", "IC": "symbol_change", "BM": "merger",
-    "CD": "stock_dividend", "RI": "rights", "DI": "rights", "SR": "rights", "OR": "rights", "DW": "expiry", "ED": "expiry",
+    "FS": "split", "RS": "split", "FI": "split", "SO": "spinoff", "SD": "stock_dividend",
+    "HD": "stock_dividend",
+    "HI": "stock_dividend", "TC": "merger", "TO": "merger", "TI": "merger", "IC": "symbol_change",
+    "BM": "merger",
+    "CD": "stock_dividend", "RI": "rights", "DI": "rights", "SR": "rights", "OR": "rights", "DW": "expiry",
+    "ED": "expiry",
     "PO": "merger", "GV": "merger", "CO": "merger",
 }  # fmt: skip
 _ACTION_WORDS = (  # of statements older than the code, by what the description says
-    (" SPLIT ", "split"), ("SPINOFF", "spinoff"), ("SPIN-OFF", "spinoff"), ("TENDERED TO", "merger"), ("MERGED", "merger"),
+    (" SPLIT ", "split"), ("SPINOFF", "spinoff"), ("SPIN-OFF", "spinoff"), ("TENDERED TO", "merger"),
+    ("MERGED", "merger"),
     ("CUSIP/ISIN CHANGE", "symbol_change"), ("STOCK DIVIDEND", "stock_dividend"), ("RIGHTS ISSUE", "rights"),
     ("DELISTED", "expiry"), ("EXPIRE", "expiry"),
 )  # fmt: skip
 
 
 class FlexSections:
-    """One method per section, called for each of its rows; raises RowProblem. `window`: the statement's from and to."""
+    """One method per section, called for each of its rows; raises RowProblem. `window`: the statement's
+    from and to.
+    """
 
     def __init__(self, statement: Statement, values: FlexValues) -> None:
         self._statement = statement
@@ -80,7 +97,9 @@ class FlexSections:
                 kind=kind,
                 trade_date=trade_date,
                 currency=currency,
-                instrument=values.instrument(attributes, "") if kind not in ("deposit", "withdrawal") else None,
+                instrument=values.instrument(attributes, "")
+                if kind not in ("deposit", "withdrawal")
+                else None,
                 local_time=local_time,
                 settled_on=settled_on,
                 reported_on=reported_on,
@@ -97,7 +116,9 @@ class FlexSections:
         kind = ACTION_KINDS.get(code) if code else _kind_in_words(description)
         if kind is None:
             shown = code or description
-            raise RowProblem("unknown_kind", f"Corporate actions of type “{shown[:60]}” are not known.", "type")
+            raise RowProblem(
+                "unknown_kind", f"Corporate actions of type “{shown[:60]}” are not known.", "type"
+            )
         currency, unit = values.currency(attributes.get("currency", ""))
         quantity = values.number(attributes, "quantity") or Decimal(0)
         proceeds = values.amount(attributes, "proceeds", unit) or Decimal(0)
@@ -105,7 +126,9 @@ class FlexSections:
             self._statement.ignored.append(Ignored(number, "moves_nothing"))
             return
         if not quantity and code == "CD":
-            self._statement.ignored.append(Ignored(number, "booked_as_dividend"))  # among the cash transactions
+            self._statement.ignored.append(
+                Ignored(number, "booked_as_dividend")
+            )  # among the cash transactions
             return
         instrument = values.instrument(attributes, currency)
         if instrument is None:
@@ -115,7 +138,9 @@ class FlexSections:
         # Booked in the evening before it takes effect, reported on the day whose trading knows it.
         trade_date = values.day(attributes, "reportDate") or values.day(attributes, "dateTime")
         if trade_date is None:
-            raise RowProblem("missing", "reportDate and dateTime are empty. Include one in the Flex query.", "reportDate")
+            raise RowProblem(
+                "missing", "reportDate and dateTime are empty. Include one in the Flex query.", "reportDate"
+            )
         action = identifier(attributes, "actionID")
         head = description.rsplit(" (", 1)[0]
         moment = attributes.get("dateTime", "")
@@ -143,12 +168,18 @@ class FlexSections:
         values = self._values
         direction = attributes.get("direction", "").strip().upper()
         if direction not in ("IN", "OUT"):
-            raise RowProblem("unknown_kind", f"The transfer's direction is neither IN nor OUT: “{direction[:20]}”.", "direction")
+            raise RowProblem(
+                "unknown_kind",
+                f"The transfer's direction is neither IN nor OUT: “{direction[:20]}”.",
+                "direction",
+            )
         sign = 1 if direction == "IN" else -1
         currency, unit = values.currency(attributes.get("currency", ""))
         quantity = values.number(attributes, "quantity")
         cash = values.amount(attributes, "cashTransfer", unit)
-        instrument = None if attributes.get("assetCategory") == "CASH" else values.instrument(attributes, currency)
+        instrument = (
+            None if attributes.get("assetCategory") == "CASH" else values.instrument(attributes, currency)
+        )
         if attributes.get("assetCategory") == "CASH" and quantity and not cash:
             cash, quantity = quantity, None
         if not cash and not (quantity and instrument):
@@ -200,7 +231,9 @@ class FlexSections:
         currency, unit = values.currency(attributes.get("currency", ""))
         instrument = values.instrument(attributes, currency)
         if instrument is None:
-            raise RowProblem("missing", "The position names no instrument. Include Conid and Symbol in the query.", "conid")
+            raise RowProblem(
+                "missing", "The position names no instrument. Include Conid and Symbol in the query.", "conid"
+            )
         quantity = values.needed(attributes, "position")
         as_of = values.day(attributes, "reportDate") or self.window[1]
         if as_of is None:
@@ -209,7 +242,11 @@ class FlexSections:
         cost = values.amount(attributes, "costBasisMoney", unit)
         if cost is None:
             each = values.number(attributes, "costBasisPrice")
-            cost = None if each is None else stored(each * unit * quantity * instrument.multiplier, "costBasisPrice")
+            cost = (
+                None
+                if each is None
+                else stored(each * unit * quantity * instrument.multiplier, "costBasisPrice")
+            )
         self._statement.positions.append(
             PositionRow(
                 line=number,
@@ -246,7 +283,11 @@ class FlexSections:
                 self.reported.append((account, "cash", day))
                 found = True
         if not found:
-            raise RowProblem("missing", "startingCash and endingCash are empty. Include Ending Cash in the query.", "endingCash")
+            raise RowProblem(
+                "missing",
+                "startingCash and endingCash are empty. Include Ending Cash in the query.",
+                "endingCash",
+            )
 
     def conversion_rate(self, number: int, account: str, attributes: Attributes) -> None:
         values = self._values
@@ -264,14 +305,22 @@ class FlexSections:
         self._statement.rates.append(RateRow(base, quote, day, rate))
 
     def finish_actions(self) -> None:
-        """A split whose legs are two instruments moved the holding to a new one: the units are replaced, not added."""
+        """A split whose legs are two instruments moved the holding to a new one: the units are replaced,
+        not added.
+        """
         rows = self._statement.transactions
         for legs in self._actions.values():
             if len(legs) < 2 or any(rows[index].kind != "split" for index in legs):
                 continue
             names = {_name(rows[index]) for index in legs}
-            out = sum((rows[index].quantity or Decimal(0) for index in legs if (rows[index].quantity or 0) < 0), Decimal(0))
-            come = sum((rows[index].quantity or Decimal(0) for index in legs if (rows[index].quantity or 0) > 0), Decimal(0))
+            out = sum(
+                (rows[index].quantity or Decimal(0) for index in legs if (rows[index].quantity or 0) < 0),
+                Decimal(0),
+            )
+            come = sum(
+                (rows[index].quantity or Decimal(0) for index in legs if (rows[index].quantity or 0) > 0),
+                Decimal(0),
+            )
             if len(names) < 2 or not out or not come:
                 continue
             ratio = _ratio(come, -out)
@@ -287,7 +336,11 @@ class FlexSections:
         settled_on, reported_on = values.day(attributes, "settleDate"), values.day(attributes, "reportDate")
         trade_date = day or settled_on or reported_on
         if trade_date is None:
-            raise RowProblem("missing", "dateTime, settleDate and reportDate are empty. Include one in the query.", "dateTime")
+            raise RowProblem(
+                "missing",
+                "dateTime, settleDate and reportDate are empty. Include one in the query.",
+                "dateTime",
+            )
         return trade_date, local_time, settled_on, reported_on if reported_on != trade_date else None
 
 
@@ -297,7 +350,9 @@ def _kind_in_words(description: str) -> str | None:
 
 
 def _name(row: TransactionRow) -> str:
-    return "" if row.instrument is None else row.instrument.conid or row.instrument.isin or row.instrument.symbol
+    return (
+        "" if row.instrument is None else row.instrument.conid or row.instrument.isin or row.instrument.symbol
+    )
 
 
 def _ratio(new: Decimal, old: Decimal) -> Decimal | None:

@@ -1,4 +1,6 @@
-"""Executions of a Flex statement: shares, options, funds, contracts without notional in cash, exchanges of currency, cancels."""
+"""Executions of a Flex statement: shares, options, funds, contracts without notional in cash, exchanges of
+currency, cancels.
+"""
 
 from collections import defaultdict
 from dataclasses import replace
@@ -9,19 +11,25 @@ from ingestion.adapters.base import Ignored, InstrumentRef, PriceRow, Statement,
 from ingestion.adapters.flex_values import Attributes, FlexValues, identifier, stored
 from ingestion.adapters.rows import NOTE_CHARACTERS, RowProblem
 
-NO_NOTIONAL = frozenset({"CFD", "FUT"})  # their netCash is the commission; proceeds is a notional that nobody pays
+NO_NOTIONAL = frozenset(
+    {"CFD", "FUT"}
+)  # their netCash is the commission; proceeds is a notional that nobody pays
 OPTIONS = frozenset({"OPT", "FOP", "FSFOP"})
 
 Days = tuple[date, str, date | None, date | None]
 
 
 class FlexTrades:
-    """Collects the executions of one file. Cancels wait until `settle_cancels`, since they may precede what they cancel."""
+    """Collects the executions of one file. Cancels wait until `settle_cancels`, since they may precede
+    what they cancel.
+    """
 
     def __init__(self, statement: Statement, values: FlexValues) -> None:
         self._statement = statement
         self._values = values
-        self._trade_ids: dict[int, str] = {}  # line -> tradeID, which a corrected trade shares with the wrong one
+        self._trade_ids: dict[
+            int, str
+        ] = {}  # line -> tradeID, which a corrected trade shares with the wrong one
         self._cancels: list[tuple[TransactionRow, str, str]] = []  # row, origTransactionID, origTradeID
         self._marked: set[tuple[InstrumentRef, date]] = set()
         self._groups: defaultdict[str, int] = defaultdict(int)
@@ -47,10 +55,16 @@ class FlexTrades:
         if not is_cancel and quantity > 0 and side.startswith("SELL"):
             quantity = -quantity
         elif not is_cancel and quantity < 0 and side.startswith("BUY"):
-            raise RowProblem("contradicting_sign", "A BUY with a negative quantity that is no cancel.", "quantity")
+            raise RowProblem(
+                "contradicting_sign", "A BUY with a negative quantity that is no cancel.", "quantity"
+            )
         instrument = values.instrument(attributes, currency)
         if instrument is None:
-            raise RowProblem("missing", "The trade names no instrument. Include Conid and Symbol in the Flex query.", "conid")
+            raise RowProblem(
+                "missing",
+                "The trade names no instrument. Include Conid and Symbol in the Flex query.",
+                "conid",
+            )
         trade_date, local_time, settled_on, reported_on = self._days(attributes)
         taxes = values.amount(attributes, "taxes", unit)
         fee, tax = _costs(commission, taxes, is_one_currency=fee_currency == currency)
@@ -69,24 +83,34 @@ class FlexTrades:
             fee=fee,
             fee_currency=fee_currency if fee_currency != currency else "",
             tax=tax,
-            cash_amount=self._cash(attributes, category, unit, commission if fee_currency == currency else None, taxes),
+            cash_amount=self._cash(
+                attributes, category, unit, commission if fee_currency == currency else None, taxes
+            ),
             external_id=identifier(attributes, "transactionID"),
             note=notes.strip(";")[:NOTE_CHARACTERS],
         )
         if is_cancel:
-            self._cancels.append((row, identifier(attributes, "origTransactionID"), identifier(attributes, "origTradeID")))
+            self._cancels.append(
+                (row, identifier(attributes, "origTransactionID"), identifier(attributes, "origTradeID"))
+            )
             return
         trade_id = get("tradeID")
         if trade_id:
             self._trade_ids[number] = trade_id
         self._statement.transactions.append(row)
         if get("closePrice"):
-            self._mark(instrument, reported_on or trade_date, values.amount(attributes, "closePrice", unit, is_price=True))
+            self._mark(
+                instrument,
+                reported_on or trade_date,
+                values.amount(attributes, "closePrice", unit, is_price=True),
+            )
 
     def settle_cancels(self) -> None:
-        """Take canceled trades out with their cancels; a commission that was not given back stays as a row of kind fee.
+        """Take canceled trades out with their cancels; a commission that was not given back stays as a row
+        of kind fee.
 
-        A cancel whose trade is not in the file is booked as the opposite trade, in a group that names what it cancels.
+        A cancel whose trade is not in the file is booked as the opposite trade, in a group that names what
+        it cancels.
         """
         if not self._cancels:
             return
@@ -99,15 +123,17 @@ class FlexTrades:
         for cancel, transaction_id, trade_id in self._cancels:
             quantity = cancel.quantity or Decimal(0)
             candidates = [i for i in by_content[_content(cancel, -quantity)] if i not in removed]
-            index = self._canceled(candidates, cancel, transaction_id, trade_id)
-            if index is None:
+            found = self._canceled(candidates, cancel, transaction_id, trade_id)
+            if found is None:
                 named = transaction_id or trade_id
                 note = f"Cancels trade {named}".strip()
-                rows.append(replace(cancel, group=f"cancel:{named}" if named else "", note=note[:NOTE_CHARACTERS]))
+                rows.append(
+                    replace(cancel, group=f"cancel:{named}" if named else "", note=note[:NOTE_CHARACTERS])
+                )
                 continue
-            original = rows[index]
+            original = rows[found]
             kept = (original.cash_amount or Decimal(0)) + (cancel.cash_amount or Decimal(0))
-            removed[index] = _kept_commission(original, kept) if kept else None
+            removed[found] = _kept_commission(original, kept) if kept else None
             if not kept:
                 self._statement.ignored.append(Ignored(original.line, "canceled_trade"))
             self._statement.ignored.append(Ignored(cancel.line, "trade_cancel"))
@@ -118,8 +144,12 @@ class FlexTrades:
             if (replacement := removed.get(index, row)) is not None
         ]
 
-    def _canceled(self, candidates: list[int], cancel: TransactionRow, transaction_id: str, trade_id: str) -> int | None:
-        """Which of the trades of opposite quantity and equal price is meant: by its ids, else the one of that day."""
+    def _canceled(
+        self, candidates: list[int], cancel: TransactionRow, transaction_id: str, trade_id: str
+    ) -> int | None:
+        """Which of the trades of opposite quantity and equal price is meant: by its ids, else the one of
+        that day.
+        """
         rows = self._statement.transactions
         for index in candidates:
             if transaction_id and rows[index].external_id == transaction_id:
@@ -128,7 +158,11 @@ class FlexTrades:
             if trade_id and self._trade_ids.get(rows[index].line) == trade_id:
                 return index
         if transaction_id or trade_id:
-            named = [i for i in candidates if self._trade_ids.get(rows[i].line) or (transaction_id and rows[i].external_id)]
+            named = [
+                i
+                for i in candidates
+                if self._trade_ids.get(rows[i].line) or (transaction_id and rows[i].external_id)
+            ]
             candidates = [i for i in candidates if i not in named]
         return next((i for i in candidates if rows[i].trade_date == cancel.trade_date), None)
 
@@ -141,16 +175,25 @@ class FlexTrades:
         reported_on = values.day(attributes, "reportDate")
         trade_date = trade_date or reported_on
         if trade_date is None:
-            raise RowProblem("missing", "tradeDate and dateTime are empty. Include one in the Flex query.", "tradeDate")
+            raise RowProblem(
+                "missing", "tradeDate and dateTime are empty. Include one in the Flex query.", "tradeDate"
+            )
         if not local_time and attributes.get("tradeTime"):
             local_time = values.clock(attributes["tradeTime"])
         settled_on = values.day(attributes, "settleDateTarget")
         return trade_date, local_time, settled_on, reported_on if reported_on != trade_date else None
 
     def _cash(
-        self, attributes: Attributes, category: str, unit: Decimal, commission: Decimal | None, taxes: Decimal | None
+        self,
+        attributes: Attributes,
+        category: str,
+        unit: Decimal,
+        commission: Decimal | None,
+        taxes: Decimal | None,
     ) -> Decimal:
-        """What the trade moved in cash, never quantity x price. Raises RowProblem where the query leaves out all that says it."""
+        """What the trade moved in cash, never quantity x price. Raises RowProblem where the query leaves
+        out all that says it.
+        """
         values = self._values
         net = values.amount(attributes, "netCash", unit)
         if net is not None:
@@ -162,9 +205,13 @@ class FlexTrades:
         if proceeds is not None:
             return stored(proceeds + costs, "proceeds")
         cost = values.amount(attributes, "cost", unit)
-        if cost is not None and attributes.get("buySell", "").upper().startswith("BUY"):  # of a sale it is the lots' cost
+        if cost is not None and attributes.get("buySell", "").upper().startswith(
+            "BUY"
+        ):  # of a sale it is the lots' cost
             return -cost
-        raise RowProblem("missing", "netCash and proceeds are empty. Include NetCash in the Flex query.", "netCash")
+        raise RowProblem(
+            "missing", "netCash and proceeds are empty. Include NetCash in the Flex query.", "netCash"
+        )
 
     def _exchange(
         self,
@@ -176,7 +223,9 @@ class FlexTrades:
         commission: Decimal | None,
         fee_currency: str,
     ) -> None:
-        """EUR.USD: one leg in each currency and the commission, which may be in a third, as a leg of its own."""
+        """EUR.USD: one leg in each currency and the commission, which may be in a third, as a leg of its
+        own.
+        """
         values = self._values
         pair = attributes.get("symbol", "").strip()
         first, dot, second = pair.partition(".")
@@ -187,11 +236,17 @@ class FlexTrades:
         proceeds = values.number(attributes, "proceeds")
         if proceeds is None:
             if price is None:
-                raise RowProblem("missing", "proceeds is empty. Include Proceeds in the Flex query.", "proceeds")
+                raise RowProblem(
+                    "missing", "proceeds is empty. Include Proceeds in the Flex query.", "proceeds"
+                )
             proceeds = stored(-quantity * price, "proceeds")
         trade_date, local_time, settled_on, reported_on = self._days(attributes)
         external_id = identifier(attributes, "transactionID")
-        name = external_id or identifier(attributes, "tradeID") or f"{pair} {trade_date} {local_time} {quantity} {price}"
+        name = (
+            external_id
+            or identifier(attributes, "tradeID")
+            or f"{pair} {trade_date} {local_time} {quantity} {price}"
+        )
         self._groups[name] += 1
         twin = self._groups[name]
         group = f"fx:{name}" if twin == 1 else f"fx:{name}#{twin}"
@@ -210,7 +265,9 @@ class FlexTrades:
             note=pair[:NOTE_CHARACTERS],
         )
         self._statement.transactions.append(common)
-        self._statement.transactions.append(replace(common, currency=quote, cash_amount=proceeds, price=price, leg=1))
+        self._statement.transactions.append(
+            replace(common, currency=quote, cash_amount=proceeds, price=price, leg=1)
+        )
         if commission:
             self._statement.transactions.append(
                 replace(common, kind="fee", currency=fee_currency, cash_amount=commission, leg=2)
@@ -237,7 +294,9 @@ def _kind(quantity: Decimal, category: str, notes: str) -> str:
 def _costs(
     commission: Decimal | None, taxes: Decimal | None, *, is_one_currency: bool
 ) -> tuple[Decimal | None, Decimal | None]:
-    """(fee, tax) as positive costs. Transaction taxes are part of what the trade cost: one fee where one currency allows."""
+    """(fee, tax) as positive costs. Transaction taxes are part of what the trade cost: one fee where one
+    currency allows.
+    """
     if not taxes:
         return None if commission is None else -commission, None
     if is_one_currency:

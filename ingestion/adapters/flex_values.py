@@ -1,4 +1,6 @@
-"""Attributes of Flex rows to values. Every attribute may be missing, empty, "--", "-" or "N/A" (BROKERS of the format)."""
+"""Attributes of Flex rows to values. Every attribute may be missing, empty, "--", "-" or "N/A" (BROKERS of
+the format).
+"""
 
 import re
 from collections.abc import Mapping
@@ -16,14 +18,18 @@ ONE = Decimal(1)
 NOTHING = frozenset({"", "-", "--", "N/A", "n/a"})
 
 _MOMENT = re.compile(
-    r"(\d{8}|\d{4}-\d{2}-\d{2}|\d{1,2}-[A-Za-z]{3}-\d{2,4})(?:(?:[;T ]|, ?)(\d{2}):?(\d{2}):?(\d{2}))?(?: [A-Z]{2,4})?", re.ASCII
+    r"(\d{8}|\d{4}-\d{2}-\d{2}|\d{1,2}-[A-Za-z]{3}-\d{2,4})(?:(?:[;T ]|, ?)(\d{2}):?(\d{2}):?(\d{2}))?(?: "
+    r"[A-Z]{2,4})?",
+    re.ASCII,
 )
 _CLOCK = re.compile(r"([01]\d|2[0-3]):?([0-5]\d):?([0-5]\d)", re.ASCII)
 _SLASHED = re.compile(r"\d{1,2}/\d{1,2}/\d{2,4}.*", re.ASCII)
 
 _KINDS = {
-    "STK": "equity", "FUND": "fund", "BOND": "bond", "BILL": "bond", "OPT": "option", "FOP": "option", "FSFOP": "option",
-    "FUT": "future", "CRYPTO": "crypto", "CMDTY": "commodity", "CFD": "other", "WAR": "other", "IOPT": "other",
+    "STK": "equity", "FUND": "fund", "BOND": "bond", "BILL": "bond", "OPT": "option", "FOP": "option",
+    "FSFOP": "option",
+    "FUT": "future", "CRYPTO": "crypto", "CMDTY": "commodity", "CFD": "other", "WAR": "other",
+    "IOPT": "other",
 }  # fmt: skip
 
 
@@ -71,7 +77,9 @@ class FlexValues:
         return value
 
     def moment(self, text: str, name: str) -> tuple[date | None, str]:
-        """(day, "HH:MM:SS" or "") as stated, in no zone. Raises RowProblem, and FileRefused for dates with slashes."""
+        """(day, "HH:MM:SS" or "") as stated, in no zone. Raises RowProblem, and FileRefused for dates with
+        slashes.
+        """
         day = self._days.get(text[:8])
         if day is not None and (len(text) == 8 or (len(text) == 15 and text[8] == ";")):
             return day, self.clock(text[9:]) if len(text) == 15 else ""
@@ -121,16 +129,23 @@ class FlexValues:
         return known
 
     def instrument(self, attributes: Attributes, listing_currency: str) -> InstrumentRef | None:
-        """Who the row is about, by conid before all else; None where it names nobody. `listing_currency`: "" on cash rows."""
+        """Who the row is about, by conid before all else; None where it names nobody. `listing_currency`:
+        "" on cash rows.
+        """
         get = attributes.get
         key = (
-            get("conid"), get("symbol"), get("isin"), get("cusip"), get("figi"), get("description"), get("listingExchange"),
+            get("conid"), get("symbol"), get("isin"), get("cusip"), get("figi"), get("description"),
+            get("listingExchange"),
             get("multiplier"), get("assetCategory"), get("subCategory"), get("securityID"), listing_currency,
         )  # fmt: skip
         known = self._instruments.get(key)
         if known is not None:
             return known
-        conid, symbol, isin = identifier(attributes, "conid"), identifier(attributes, "symbol"), isin_or_nothing(get("isin", ""))
+        conid, symbol, isin = (
+            identifier(attributes, "conid"),
+            identifier(attributes, "symbol"),
+            isin_or_nothing(get("isin", "")),
+        )
         if get("securityIDType") == "ISIN":
             isin = isin or isin_or_nothing(get("securityID", ""))
         if not (conid or symbol or isin):
@@ -141,7 +156,9 @@ class FlexValues:
         known = self._instruments[key] = InstrumentRef(
             symbol=" ".join(symbol.split()) if get("assetCategory") in ("OPT", "FOP", "FSFOP") else symbol,
             name=get("description", "").strip()[:NAME_CHARACTERS] if listing_currency else "",
-            kind="etf" if get("subCategory") == "ETF" else _KINDS.get(get("assetCategory", ""), "other" if get("assetCategory") else ""),
+            kind="etf"
+            if get("subCategory") == "ETF"
+            else _KINDS.get(get("assetCategory", ""), "other" if get("assetCategory") else ""),
             isin=isin,
             figi=_sized(get("figi", ""), 12),
             cusip=_sized(get("cusip", ""), 9),

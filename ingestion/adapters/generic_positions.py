@@ -1,4 +1,6 @@
-"""The generic positions CSV: what each account holds on a day. A file counts as whole unless its user says that it lists a part."""
+"""The generic positions CSV: what each account holds on a day. A file counts as whole unless its user says
+that it lists a part.
+"""
 
 from collections.abc import Sequence
 from typing import Literal

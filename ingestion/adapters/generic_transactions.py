@@ -1,4 +1,6 @@
-"""The generic transactions CSV of DESIGN 7: our own column names, ISO dates, decimal points; nothing is asked."""
+"""The generic transactions CSV of DESIGN 7: our own column names, ISO dates, decimal points; nothing is
+asked.
+"""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -61,7 +63,9 @@ class GenericTransactions:
 
 
 def unique_columns(names: dict[int, str], line: int) -> dict[str, int]:
-    """Field -> column index for the fields of transactions; other columns are left unread. Raises FileRefused on doubles."""
+    """Field -> column index for the fields of transactions; other columns are left unread. Raises
+    FileRefused on doubles.
+    """
     columns: dict[str, int] = {}
     for index, name in names.items():
         if name not in TRANSACTION_FIELDS:

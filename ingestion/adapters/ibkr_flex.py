@@ -1,4 +1,6 @@
-"""IBKR Flex statements (XML): one pass over the elements, memory flat; a bad row is a problem, never a lost statement."""
+"""IBKR Flex statements (XML): one pass over the elements, memory flat; a bad row is a problem, never a
+lost statement.
+"""
 
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
@@ -59,10 +61,14 @@ class IbkrFlex:
 
 
 class FlexReader:
-    """Follows FlexQueryResponse > FlexStatements > FlexStatement > section > row, wherever the outer ones are nested."""
+    """Follows FlexQueryResponse > FlexStatements > FlexStatement > section > row, wherever the outer ones
+    are nested.
+    """
 
     def __init__(self) -> None:
-        self._result = Statement(layout="ibkr_flex", institution="Interactive Brokers", references_issued=True)
+        self._result = Statement(
+            layout="ibkr_flex", institution="Interactive Brokers", references_issued=True
+        )
         self._values = FlexValues()
         self._trades = FlexTrades(self._result, self._values)
         self._sections = FlexSections(self._result, self._values)
@@ -108,7 +114,10 @@ class FlexReader:
             self._account_information(attributes)
         elif depth == 1 and tag != "FlexQueryResponse":
             if tag == "FlexStatementResponse":
-                raise FileRefused("not_a_statement", "This is the Flex service's reply to a request, not the statement itself.")
+                raise FileRefused(
+                    "not_a_statement",
+                    "This is the Flex service's reply to a request, not the statement itself.",
+                )
             raise FileRefused("not_a_statement", "This XML is not a Flex statement of Interactive Brokers.")
 
     def end(self, depth: int, tag: str) -> None:
@@ -122,7 +131,9 @@ class FlexReader:
             raise FileRefused("no_rows", "The file holds no FlexStatement.")
         if not self._sections_read:
             known = "Trades, Cash Transactions, Open Positions, Cash Report"
-            raise FileRefused("no_rows", f"The query holds no section that is read. Add {known} to it and run it again.")
+            raise FileRefused(
+                "no_rows", f"The query holds no section that is read. Add {known} to it and run it again."
+            )
         self._sections.finish_actions()
         self._trades.settle_cancels()
         for rule, (line, count) in self._unread.items():
@@ -135,14 +146,18 @@ class FlexReader:
             raise FileRefused("bad_xml", "accountId is longer than 100 characters.")
         key = (account, attributes.get("fromDate", ""), attributes.get("toDate", ""))
         self._statements += 1
-        self._is_repeated = bool(account) and key in self._seen  # the same account again in another base currency
+        self._is_repeated = (
+            bool(account) and key in self._seen
+        )  # the same account again in another base currency
         self._seen.add(key)
         self._depth = depth
         self._account = "" if account in NOTHING else account
         self._window = (self._day(attributes, "fromDate"), self._day(attributes, "toDate"))
         self._sections.window = self._window
         self._generated = self._moment(attributes.get("whenGenerated", ""))
-        if self._generated is not None and (self._result.generated_at is None or self._generated > self._result.generated_at):
+        if self._generated is not None and (
+            self._result.generated_at is None or self._generated > self._result.generated_at
+        ):
             self._result.generated_at = self._generated
         self._present, self._broken, self._accounts = set(), set(), {}
 
@@ -196,7 +211,8 @@ class FlexReader:
                 Problem(
                     self._first_summary,
                     "level_of_detail",
-                    f"{self._section} holds summaries only. Choose {word} in that section of the Flex query and run it again.",
+                    f"{self._section} holds summaries only. Choose {word} in that section of the Flex "
+                    "query and run it again.",
                     "levelOfDetail",
                 )
             )
@@ -217,9 +233,13 @@ class FlexReader:
         self._depth = 0
 
     def _cover_transactions(self) -> None:
-        """Whole only where trades and cash bookings are both in it: one without the other must not withdraw anything."""
+        """Whole only where trades and cash bookings are both in it: one without the other must not
+        withdraw anything.
+        """
         start, end = self._window
-        present = self._present & {name for name, (covers, _, _) in READ_SECTIONS.items() if covers == "transactions"}
+        present = self._present & {
+            name for name, (covers, _, _) in READ_SECTIONS.items() if covers == "transactions"
+        }
         if start is None or end is None or not present:
             return
         completeness: Completeness = "declared" if {"Trades", "CashTransactions"} <= present else "inferred"
@@ -234,11 +254,15 @@ class FlexReader:
             self._result.coverage.append(CoverageRow(account, "transactions", start, end, completeness))
 
     def _cover_days(self, section: Section, days: list[date | None]) -> None:
-        """Coverage of the days that rows report, or of the statement's own days where the section is empty."""
+        """Coverage of the days that rows report, or of the statement's own days where the section is
+        empty.
+        """
         completeness: Completeness = "broken" if section in self._broken else "declared"
         reported = {(account, day) for account, covered, day in self._sections.reported if covered == section}
         if not reported:
-            reported = {(account, day) for account in self._covered(section) for day in days if day is not None}
+            reported = {
+                (account, day) for account in self._covered(section) for day in days if day is not None
+            }
         for account, day in sorted(reported):
             self._result.coverage.append(CoverageRow(account, section, day, day, completeness))
 

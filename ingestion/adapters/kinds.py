@@ -1,4 +1,6 @@
-"""What a row of each kind must state, and which way its units and its cash go. docs/importing.md shows this table to users."""
+"""What a row of each kind must state, and which way its units and its cash go. docs/importing.md shows
+this table to users.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -50,25 +52,36 @@ KIND_RULES: dict[str, KindRule] = {
     "adjustment": KindRule("adjustment", "signed", "signed"),
 }
 
-# Words of other files for kinds, used where a user maps the columns; the generic layout takes its own names only.
+# Words of other files for kinds, used where a user maps the columns; the generic layout takes its own names
+# only.
 KIND_WORDS = {
-    "bought": "buy", "purchase": "buy", "you bought": "buy", "market buy": "buy", "limit buy": "buy", "buy to open": "buy",
-    "b": "buy", "kauf": "buy", "koop": "buy", "aankoop": "buy", "achat": "buy", "compra": "buy", "acquisto": "buy", "köp": "buy",
+    "bought": "buy", "purchase": "buy", "you bought": "buy", "market buy": "buy", "limit buy": "buy",
+    "buy to open": "buy",
+    "b": "buy", "kauf": "buy", "koop": "buy", "aankoop": "buy", "achat": "buy", "compra": "buy",
+    "acquisto": "buy", "köp": "buy",
     "köpt": "buy", "kjøp": "buy", "køb": "buy", "osto": "buy", "kupno": "buy",
-    "sold": "sell", "sale": "sell", "you sold": "sell", "market sell": "sell", "limit sell": "sell", "s": "sell",
-    "verkauf": "sell", "verkoop": "sell", "vente": "sell", "venta": "sell", "venda": "sell", "vendita": "sell", "sälj": "sell",
+    "sold": "sell", "sale": "sell", "you sold": "sell", "market sell": "sell", "limit sell": "sell",
+    "s": "sell",
+    "verkauf": "sell", "verkoop": "sell", "vente": "sell", "venta": "sell", "venda": "sell",
+    "vendita": "sell", "sälj": "sell",
     "sålt": "sell", "salg": "sell", "myynti": "sell", "sprzedaż": "sell",
     "dividends": "dividend", "cash dividend": "dividend", "dividende": "dividend", "dividenden": "dividend",
-    "dividendo": "dividend", "dividendi": "dividend", "utdelning": "dividend", "utbytte": "dividend", "udbytte": "dividend",
+    "dividendo": "dividend", "dividendi": "dividend", "utdelning": "dividend", "utbytte": "dividend",
+    "udbytte": "dividend",
     "coupon": "interest", "interest payment": "interest", "credit interest": "interest", "zinsen": "interest",
     "rente": "interest", "intérêts": "interest", "ränta": "interest", "interessi": "interest",
-    "fees": "fee", "commission": "fee", "charge": "fee", "gebühr": "fee", "gebühren": "fee", "kosten": "fee", "frais": "fee",
-    "avgift": "fee", "taxes": "tax", "withholding tax": "tax", "steuer": "tax", "steuern": "tax", "impôt": "tax",
-    "einzahlung": "deposit", "storting": "deposit", "dépôt": "deposit", "cash in": "deposit", "insättning": "deposit",
-    "contribution": "deposit", "auszahlung": "withdrawal", "opname": "withdrawal", "retrait": "withdrawal", "withdraw": "withdrawal",
+    "fees": "fee", "commission": "fee", "charge": "fee", "gebühr": "fee", "gebühren": "fee", "kosten": "fee",
+    "frais": "fee",
+    "avgift": "fee", "taxes": "tax", "withholding tax": "tax", "steuer": "tax", "steuern": "tax",
+    "impôt": "tax",
+    "einzahlung": "deposit", "storting": "deposit", "dépôt": "deposit", "cash in": "deposit",
+    "insättning": "deposit",
+    "contribution": "deposit", "auszahlung": "withdrawal", "opname": "withdrawal", "retrait": "withdrawal",
+    "withdraw": "withdrawal",
     "cash out": "withdrawal", "uttag": "withdrawal", "stock split": "split", "aktiensplit": "split",
     "staking": "reward", "staking reward": "reward", "airdrop": "reward", "rewards": "reward",
-    "transfer in": "transfer_in", "transfer out": "transfer_out", "fx conversion": "fx", "currency conversion": "fx",
+    "transfer in": "transfer_in", "transfer out": "transfer_out", "fx conversion": "fx",
+    "currency conversion": "fx",
 }  # fmt: skip
 
 

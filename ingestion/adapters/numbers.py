@@ -1,4 +1,6 @@
-"""Numbers as broker files write them, to Decimals that a recorded column holds: numeric(38, 18), nothing cut, nothing guessed."""
+"""Numbers as broker files write them, to Decimals that a recorded column holds: numeric(38, 18), nothing
+cut, nothing guessed.
+"""
 
 import re
 from collections.abc import Iterable
@@ -48,7 +50,8 @@ class NumberProblem(ValueError):
 def parse_number(text: str, number_format: NumberFormat = POINT, *, is_price: bool = False) -> Decimal | None:
     """The number in a cell, or None where it is empty or says that there is none ("-", "N/A").
 
-    At most 20 integer digits and 18 decimals; a price is informative and is rounded half-even to 18 decimals instead.
+    At most 20 integer digits and 18 decimals; a price is informative and is rounded half-even to 18
+    decimals instead.
     Raises NumberProblem.
     """
     if _SHORT.fullmatch(text):
@@ -57,7 +60,9 @@ def parse_number(text: str, number_format: NumberFormat = POINT, *, is_price: bo
 
 
 def parse_exact(text: str, *, is_price: bool = False) -> Decimal | None:
-    """As parse_number for layouts with a decimal point: a comma groups only where a point follows, since "1,200" may be 1.2."""
+    """As parse_number for layouts with a decimal point: a comma groups only where a point follows, since
+    "1,200" may be 1.2.
+    """
     if _SHORT.fullmatch(text):
         return Decimal(text)
     if "," in text and "." not in text[text.rindex(",") :]:
@@ -93,6 +98,8 @@ def _parse_written(text: str, number_format: NumberFormat, *, is_price: bool) ->
 
 def recorded(value: Decimal, shown: str = "", *, is_price: bool = False) -> Decimal:
     """`value` if it can be stored (a price rounded to 18 decimals). Raises NumberProblem."""
+    if _SHORT.fullmatch(str(value)):
+        return value
     if value.adjusted() >= 20 and value:
         raise NumberProblem(
             "number_too_large", f"{_shown(shown or str(value))} has more than 20 digits before the point."

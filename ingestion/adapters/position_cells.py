@@ -1,4 +1,6 @@
-"""One row of a positions file, generic or mapped: what an account held at the close of a day, or its cash in one currency."""
+"""One row of a positions file, generic or mapped: what an account held at the close of a day, or its cash
+in one currency.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -6,6 +8,7 @@ from decimal import Decimal
 
 from ingestion.adapters.base import (
     CashRow,
+    Completeness,
     CoverageRow,
     InstrumentRef,
     ParseOptions,
@@ -29,7 +32,8 @@ from ingestion.adapters.rows import (
 from ingestion.adapters.transaction_cells import CellRules
 
 POSITION_FIELDS = (
-    "account", "symbol", "instrument_kind", "isin", "name", "quantity", "average_cost", "cost_basis", "price", "currency", "as_of",
+    "account", "symbol", "instrument_kind", "isin", "name", "quantity", "average_cost", "cost_basis",
+    "price", "currency", "as_of",
     "exchange", "multiplier",
 )  # fmt: skip
 PROGRESS_ROWS = 1000
@@ -116,7 +120,9 @@ class PositionCells:
             raise RowProblem(exc.code, f"{field}: {exc.detail}", field) from exc
 
     def _cost_basis(self, value: Mapping[str, str], quantity: Decimal, multiplier: Decimal) -> Decimal | None:
-        """The cost of the whole position: stated, or average_cost x quantity x multiplier; None where neither is given."""
+        """The cost of the whole position: stated, or average_cost x quantity x multiplier; None where
+        neither is given.
+        """
         stated = self._amount(value["cost_basis"], "cost_basis")
         if stated is not None:
             return stated
@@ -134,7 +140,9 @@ class PositionCells:
 def read_positions(
     table: Table, reader: PositionCells, layout: str, options: ParseOptions, progress: Progress
 ) -> Statement:
-    """Every data row of `table`: a position, a cash balance or a problem; twins of one holding are added up by nobody here."""
+    """Every data row of `table`: a position, a cash balance or a problem; twins of one holding are added
+    up by nobody here.
+    """
     statement = Statement(layout=layout)
     width, total = len(table.header), len(table.rows)
     held: set[tuple[str, date]] = set()
@@ -157,7 +165,7 @@ def read_positions(
         if price is not None:
             statement.prices.append(price)
     progress(total, total)
-    completeness = "broken" if statement.problems else "declared" if options.whole else "inferred"
+    completeness: Completeness = "broken" if statement.problems else "declared" if options.whole else "inferred"
     statement.coverage = [
         CoverageRow(account, "positions", day, day, completeness) for account, day in sorted(held)
     ]

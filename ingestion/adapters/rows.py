@@ -1,4 +1,6 @@
-"""What the CSV layouts share: rejecting a row, bounds on text, instruments' words, order and coverage of what came out."""
+"""What the CSV layouts share: rejecting a row, bounds on text, instruments' words, order and coverage of
+what came out.
+"""
 
 import re
 from collections.abc import Iterable
@@ -13,7 +15,8 @@ NOTE_CHARACTERS = 500
 NAME_CHARACTERS = 200
 # What the columns of staged rows hold; a reference that does not fit would name something else once cut.
 TEXT_LIMITS = {
-    "account": 100, "symbol": 60, "exchange": 40, "external_id": 100, "group": 100, "conid": 20, "figi": 12, "cusip": 9,
+    "account": 100, "symbol": 60, "exchange": 40, "external_id": 100, "group": 100, "conid": 20, "figi": 12,
+    "cusip": 9,
 }  # fmt: skip
 
 _ISIN = re.compile(r"[A-Z]{2}[A-Z0-9]{9}[0-9]", re.ASCII)
@@ -22,10 +25,14 @@ INSTRUMENT_KINDS = frozenset(
     {"equity", "etf", "fund", "bond", "crypto", "commodity", "option", "future", "property", "other"}
 )
 INSTRUMENT_KIND_WORDS = {
-    "stock": "equity", "stocks": "equity", "share": "equity", "shares": "equity", "adr": "equity", "reit": "equity",
-    "equities": "equity", "stk": "equity", "mutual fund": "fund", "mutualfund": "fund", "mutual_fund": "fund", "funds": "fund",
-    "bonds": "bond", "coin": "crypto", "token": "crypto", "cryptocurrency": "crypto", "options": "option", "opt": "option",
-    "futures": "future", "fut": "future", "real estate": "property", "metal": "commodity", "etfs": "etf", "etp": "etf",
+    "stock": "equity", "stocks": "equity", "share": "equity", "shares": "equity", "adr": "equity",
+    "reit": "equity",
+    "equities": "equity", "stk": "equity", "mutual fund": "fund", "mutualfund": "fund",
+    "mutual_fund": "fund", "funds": "fund",
+    "bonds": "bond", "coin": "crypto", "token": "crypto", "cryptocurrency": "crypto", "options": "option",
+    "opt": "option",
+    "futures": "future", "fut": "future", "real estate": "property", "metal": "commodity", "etfs": "etf",
+    "etp": "etf",
 }  # fmt: skip
 
 
@@ -43,7 +50,9 @@ class RowProblem(Exception):
 
 
 def aligned(cells: list[str], width: int) -> list[str]:
-    """`cells` as wide as the header plus one "" for absent columns. Raises RowProblem where a cell is missing or too many."""
+    """`cells` as wide as the header plus one "" for absent columns. Raises RowProblem where a cell is
+    missing or too many.
+    """
     if len(cells) != width:
         if len(cells) > width and not any(cell.strip() for cell in cells[width:]):
             del cells[width:]
@@ -64,7 +73,9 @@ def bounded(text: str, field: str) -> str:
 
 
 def parse_currency(text: str, field: str = "currency") -> str:
-    """An ISO 4217 code, upper case. Raises RowProblem for anything else: coins are instruments, pence are quote units."""
+    """An ISO 4217 code, upper case. Raises RowProblem for anything else: coins are instruments, pence are
+    quote units.
+    """
     code = text.strip()
     if code.upper() in ISO_4217 and code not in QUOTE_UNITS:
         return code.upper()

@@ -1,6 +1,8 @@
-"""Trading 212 history CSV. Columns come and go between exports, so every one is looked up by name; quantities and totals are unsigned.
+"""Trading 212 history CSV. Columns come and go between exports, so every one is looked up by name;
+quantities and totals are unsigned.
 
-Total is the cash that moved, in the account's currency, after all fees and taxes. Fees stand in several columns, each with
+Total is the cash that moved, in the account's currency, after all fees and taxes. Fees stand in several
+columns, each with
 its own currency; transaction taxes and levies are part of what a trade cost and are added to its fee.
 """
 
@@ -33,11 +35,15 @@ ONE = Decimal(1)
 # Action -> kind; dividends and orders are told by their words.
 ACTIONS: Mapping[str, str] = {
     "deposit": "deposit", "withdrawal": "withdrawal", "card debit": "withdrawal", "card credit": "deposit",
-    "spending cashback": "deposit", "new card cost": "fee", "adr fee": "fee", "custody fee": "fee", "result adjustment": "fee",
+    "spending cashback": "deposit", "new card cost": "fee", "adr fee": "fee", "custody fee": "fee",
+    "result adjustment": "fee",
     "interest on cash": "interest", "lending interest": "interest", "share lending interest": "interest",
-    "dividend adjustment": "dividend", "currency conversion": "fx", "stock split open": "split", "stock split close": "split",
-    "stock distribution": "spinoff", "custom stock distribution": "spinoff", "spin off": "spinoff", "spin-off": "spinoff",
-    "equity rights": "rights", "transfer in": "transfer_in", "transfer out": "transfer_out", "free shares promotion": "reward",
+    "dividend adjustment": "dividend", "currency conversion": "fx", "stock split open": "split",
+    "stock split close": "split",
+    "stock distribution": "spinoff", "custom stock distribution": "spinoff", "spin off": "spinoff",
+    "spin-off": "spinoff",
+    "equity rights": "rights", "transfer in": "transfer_in", "transfer out": "transfer_out",
+    "free shares promotion": "reward",
     "free share": "reward",
 }  # fmt: skip
 _ORDER = re.compile(r"(?:market|limit|stop|stop limit|stop loss|trailing stop) (buy|sell)")
@@ -48,7 +54,9 @@ _COST = re.compile(r".*\b(fee|tax|duty|levy)\b.*")
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """Where an amount stands: its column and where its currency does, in a column of its own or in the column's name."""
+    """Where an amount stands: its column and where its currency does, in a column of its own or in the
+    column's name.
+    """
 
     column: int
     currency_column: int = -1
@@ -64,13 +72,20 @@ class Trading212:
     def is_header(self, row: Sequence[str]) -> bool:
         names = {normalized(cell) for cell in row}
         has_total = any(name == "total" or name.startswith("total (") for name in names)
-        return "action" in names and bool(names & {"time", "time (utc)"}) and has_total and bool(names & {"id", "isin", "ticker"})
+        return (
+            "action" in names
+            and bool(names & {"time", "time (utc)"})
+            and has_total
+            and bool(names & {"id", "isin", "ticker"})
+        )
 
     def score(self, head: Head) -> float:
         return 1.0 if any(self.is_header(row) for row in head.rows) else 0.0
 
     def parse(self, content: bytes, options: ParseOptions, progress: Progress) -> Statement:
-        table = read_table(content, limits=options.limits, is_header=self.is_header, encoding=options.encoding)
+        table = read_table(
+            content, limits=options.limits, is_header=self.is_header, encoding=options.encoding
+        )
         statement = Statement(layout=self.layout, institution="Trading 212", cash_mode="tracked")
         reader = HistoryRows(table.header)
         width, total = len(table.header), len(table.rows)
@@ -97,7 +112,9 @@ class HistoryRows:
         self._at = {name: index for index, name in reversed(list(enumerate(names)))}
         self._amounts = self._amount_columns(names)
         self._costs = [
-            name for name in self._amounts if _COST.fullmatch(name) and name != "withholding tax" and "currency (" not in name
+            name
+            for name in self._amounts
+            if _COST.fullmatch(name) and name != "withholding tax" and "currency (" not in name
         ]
         self._splits: dict[tuple[str, str], tuple[int, str, Decimal, TransactionRow]] = {}
         self._instruments: dict[tuple[str, ...], InstrumentRef] = {}
@@ -130,25 +147,38 @@ class HistoryRows:
             return [self._order(row, cells, quantity, price, price_currency, total, currency)]
         if kind == "split":
             return self._split(row, action, quantity)
-        if kind in ("spinoff", "reward", "rights") or (kind.startswith("transfer") and instrument is not None and quantity):
+        if kind in ("spinoff", "reward", "rights") or (
+            kind.startswith("transfer") and instrument is not None and quantity
+        ):
             if instrument is None or not quantity:
-                raise RowProblem("missing", f"“{action}” needs a ticker and a number of shares.", "No. of shares")
+                raise RowProblem(
+                    "missing", f"“{action}” needs a ticker and a number of shares.", "No. of shares"
+                )
             sign = -1 if kind == "transfer_out" else 1
             return [replace(row, currency=price_currency or currency, quantity=abs(quantity) * sign)]
         if total is None or not currency:
-            raise RowProblem("missing", "Total or its currency is empty. Include both in the export.", "Total")
+            raise RowProblem(
+                "missing", "Total or its currency is empty. Include both in the export.", "Total"
+            )
         return [self._cash(row, cells, kind, action, total, currency)]
 
     def open_splits(self) -> list[tuple[int, RowProblem]]:
         """Halves of splits whose other half is not in the file."""
         return [
-            (line, RowProblem("incomplete_split", f"The other row of this split is missing ({action}).", "Action"))
+            (
+                line,
+                RowProblem(
+                    "incomplete_split", f"The other row of this split is missing ({action}).", "Action"
+                ),
+            )
             for line, action, _, _ in self._splits.values()
         ]
 
     def _amount_columns(self, names: Sequence[str]) -> dict[str, Amount]:
         amounts: dict[str, Amount] = {}
-        of_column = {match[1]: index for index, name in enumerate(names) if (match := _OF_COLUMN.fullmatch(name))}
+        of_column = {
+            match[1]: index for index, name in enumerate(names) if (match := _OF_COLUMN.fullmatch(name))
+        }
         for index, name in enumerate(names):
             fixed = _WITH_CURRENCY.fullmatch(name)
             if fixed and quote_unit(fixed[2].upper())[0] in ISO_4217 and fixed[1] != "currency":
@@ -170,8 +200,12 @@ class HistoryRows:
         except NumberProblem as exc:
             raise RowProblem(exc.code, f"{name}: {exc.detail}", name) from exc
 
-    def _amount(self, cells: Sequence[str], name: str, *, is_price: bool = False) -> tuple[Decimal | None, str]:
-        """(amount, currency), pence already in pounds; (None, "") where the export has no such column or the cell is empty."""
+    def _amount(
+        self, cells: Sequence[str], name: str, *, is_price: bool = False
+    ) -> tuple[Decimal | None, str]:
+        """(amount, currency), pence already in pounds; (None, "") where the export has no such column or
+        the cell is empty.
+        """
         value = self._number(cells, name, is_price=is_price)
         if value is None:
             return None, ""
@@ -180,7 +214,9 @@ class HistoryRows:
         if not code:
             if not value:
                 return None, ""
-            raise RowProblem("missing", f"The currency of {name} is empty. Include its column in the export.", name)
+            raise RowProblem(
+                "missing", f"The currency of {name} is empty. Include its column in the export.", name
+            )
         currency, unit = quote_unit(code)
         if currency not in ISO_4217:
             raise RowProblem("currency", f"{name}: “{code[:20]}” is no ISO 4217 currency.", name)
@@ -251,7 +287,12 @@ class HistoryRows:
             if rate is not None:
                 per_cash = rate
                 fx_rate = self._stored(ONE / rate, "Exchange rate", is_price=True)
-        fee = self._fee(cells, currency, price_currency, per_cash if fx_rate is not None or price_currency == currency else None)
+        fee = self._fee(
+            cells,
+            currency,
+            price_currency,
+            per_cash if fx_rate is not None or price_currency == currency else None,
+        )
         return replace(
             row,
             currency=price_currency,
@@ -268,8 +309,12 @@ class HistoryRows:
         where = self._amounts.get("price / share")
         return "" if where is None else where.currency or cells[where.currency_column].strip()
 
-    def _fee(self, cells: Sequence[str], currency: str, price_currency: str, per_cash: Decimal | None) -> Decimal | None:
-        """All costs of an order in the currency of its cash; converted ones make the sum a multiple of the minor unit."""
+    def _fee(
+        self, cells: Sequence[str], currency: str, price_currency: str, per_cash: Decimal | None
+    ) -> Decimal | None:
+        """All costs of an order in the currency of its cash; converted ones make the sum a multiple of the
+        minor unit.
+        """
         fee: Decimal | None = None
         is_converted = False
         for name in self._costs:
@@ -283,25 +328,41 @@ class HistoryRows:
             elif not value:
                 continue
             else:
-                raise RowProblem("currency", f"{name} is in {of_currency} and the row has no rate for it.", name)
+                raise RowProblem(
+                    "currency", f"{name} is in {of_currency} and the row has no rate for it.", name
+                )
             fee = cost if fee is None else fee + cost
         if fee is None or not is_converted:
             return fee if fee is None else self._stored(fee, "fees")
-        return self._stored(fee, "fees", is_price=True).quantize(minor_unit(currency), rounding=ROUND_HALF_EVEN)
+        return self._stored(fee, "fees", is_price=True).quantize(
+            minor_unit(currency), rounding=ROUND_HALF_EVEN
+        )
 
     def _cash(
         self, row: TransactionRow, cells: Sequence[str], kind: str, action: str, total: Decimal, currency: str
     ) -> TransactionRow:
-        """A booking of cash alone. Money out may or may not carry its sign; dividends and interest may be taken back."""
-        if kind in ("withdrawal", "transfer_out") or action.casefold() in ("new card cost", "adr fee", "custody fee"):
+        """A booking of cash alone. Money out may or may not carry its sign; dividends and interest may be
+        taken back.
+        """
+        if kind in ("withdrawal", "transfer_out") or action.casefold() in (
+            "new card cost",
+            "adr fee",
+            "custody fee",
+        ):
             cash = -abs(total)
         elif kind in ("deposit", "transfer_in", "return_of_capital"):
             if total < 0:
-                raise RowProblem("contradicting_sign", f"“{action}” brings money in and its Total is negative.", "Total")
+                raise RowProblem(
+                    "contradicting_sign", f"“{action}” brings money in and its Total is negative.", "Total"
+                )
             cash = total
         else:
             cash = total
-        fee = self._fee(cells, currency, currency, ONE) if kind in ("deposit", "withdrawal", "interest") else None
+        fee = (
+            self._fee(cells, currency, currency, ONE)
+            if kind in ("deposit", "withdrawal", "interest")
+            else None
+        )
         tax, tax_currency = self._amount(cells, "withholding tax")
         if tax and tax_currency != currency:
             note = f"{row.note}; withholding tax {tax} {tax_currency}".strip("; ")
@@ -309,13 +370,18 @@ class HistoryRows:
         return replace(row, currency=currency, cash_amount=cash, fee=fee, tax=abs(tax) if tax else None)
 
     def _split(self, row: TransactionRow, action: str, quantity: Decimal | None) -> list[TransactionRow]:
-        """"Stock split close" takes all old shares out, "open" brings the new ones in, in either order: one row of their difference."""
+        """ "Stock split close" takes all old shares out, "open" brings the new ones in, in either order:
+        one row of their difference.
+        """
         if row.instrument is None or not quantity:
             raise RowProblem("missing", f"“{action}” needs a ticker and a number of shares.", "No. of shares")
         is_open = action.casefold().endswith("open")
         who = row.instrument.symbol or row.instrument.isin
         moment = row.local_time
-        mine, other = (who, f"{row.trade_date} {moment} {is_open}"), (who, f"{row.trade_date} {moment} {not is_open}")
+        mine, other = (
+            (who, f"{row.trade_date} {moment} {is_open}"),
+            (who, f"{row.trade_date} {moment} {not is_open}"),
+        )
         waiting = self._splits.pop(other, None)
         if waiting is None:
             if mine in self._splits:
@@ -326,20 +392,35 @@ class HistoryRows:
         new, old = (abs(quantity), first_quantity) if is_open else (first_quantity, abs(quantity))
         opened, closed = (row, first) if is_open else (first, row)
         ratio = self._stored(new / old, "No. of shares", is_price=True)
-        if opened.instrument is not None and closed.instrument is not None and opened.instrument.isin != closed.instrument.isin:
+        if (
+            opened.instrument is not None
+            and closed.instrument is not None
+            and opened.instrument.isin != closed.instrument.isin
+        ):
             group = f"split:{who} {row.trade_date} {moment}"[:100]
             moved = replace(closed, kind="symbol_change", quantity=-old, ratio=ratio, group=group)
-            return [moved, replace(opened, kind="symbol_change", quantity=new, ratio=ratio, group=group, leg=1)]
+            return [
+                moved,
+                replace(opened, kind="symbol_change", quantity=new, ratio=ratio, group=group, leg=1),
+            ]
         return [replace(opened, quantity=self._stored(new - old, "No. of shares"), ratio=ratio)]
 
     def _exchange(
-        self, line: int, cells: Sequence[str], day: date, instant: datetime | None, clock: str, external_id: str
+        self,
+        line: int,
+        cells: Sequence[str],
+        day: date,
+        instant: datetime | None,
+        clock: str,
+        external_id: str,
     ) -> list[TransactionRow]:
         """One leg per currency, and the conversion fee as a leg of its own."""
         sold, sold_currency = self._amount(cells, "currency conversion from amount")
         bought, bought_currency = self._amount(cells, "currency conversion to amount")
         if not sold or not bought:
-            raise RowProblem("missing", "A conversion needs its from and to amounts. Include both in the export.", "Action")
+            raise RowProblem(
+                "missing", "A conversion needs its from and to amounts. Include both in the export.", "Action"
+            )
         legs = [(sold_currency, -abs(sold), "fx"), (bought_currency, abs(bought), "fx")]
         fee, fee_currency = self._amount(cells, "currency conversion fee")
         if fee:
@@ -370,11 +451,15 @@ class HistoryRows:
             raise RowProblem(exc.code, f"{name}: {exc.detail}", name) from exc
 
 
-def _rate_that_explains(stated: Decimal | None, unit: Decimal, gross: Decimal, total: Decimal) -> Decimal | None:
+def _rate_that_explains(
+    stated: Decimal | None, unit: Decimal, gross: Decimal, total: Decimal
+) -> Decimal | None:
     """Units of the price's currency for one of the cash's, from the rate as stated.
 
-    Exports state it in quoted units (pence), in whole ones, or the other way round: the reading under which quantity x price
-    comes within 5 % of Total is right, the usual one first. None where no rate is stated or none explains Total.
+    Exports state it in quoted units (pence), in whole ones, or the other way round: the reading under
+    which quantity x price
+    comes within 5 % of Total is right, the usual one first. None where no rate is stated or none explains
+    Total.
     """
     if stated is None or stated <= 0:
         return None

@@ -1,6 +1,8 @@
-"""One row of a transactions file, generic or mapped, to a TransactionRow: needs and signs of its kind, cash where the kind fixes it.
+"""One row of a transactions file, generic or mapped, to a TransactionRow: needs and signs of its kind,
+cash where the kind fixes it.
 
-cash_amount is authoritative where it is given; otherwise it is computed from quantity, price, fee and tax. It is in
+cash_amount is authoritative where it is given; otherwise it is computed from quantity, price, fee and tax.
+It is in
 `fx_currency` where one is given, else in `currency`, and includes fee and tax in the same currency.
 """
 
@@ -8,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from operator import itemgetter
 
 from ingestion.adapters.base import InstrumentRef, TransactionRow
 from ingestion.adapters.dates import DateProblem
@@ -25,8 +28,10 @@ from ingestion.adapters.rows import (
 from stackmotive.common.currencies import ISO_4217
 
 TRANSACTION_FIELDS = (
-    "account", "trade_date", "traded_at", "kind", "symbol", "name", "instrument_kind", "isin", "quantity", "price", "fee", "tax",
-    "cash_amount", "currency", "external_id", "note", "fee_currency", "fx_rate", "fx_currency", "ratio", "group", "exchange",
+    "account", "trade_date", "traded_at", "kind", "symbol", "name", "instrument_kind", "isin", "quantity",
+    "price", "fee", "tax",
+    "cash_amount", "currency", "external_id", "note", "fee_currency", "fx_rate", "fx_currency", "ratio",
+    "group", "exchange",
     "multiplier", "settled_on",
 )  # fmt: skip
 
@@ -50,14 +55,16 @@ class CellRules:
 
 
 class TransactionCells:
-    """Reads rows whose columns are known. `columns`: field -> index into the row; a field without a column reads as ""."""
+    """Reads rows whose columns are known. `columns`: field -> index into the row; a field without a column
+    reads as "".
+    """
 
     def __init__(
         self, columns: Mapping[str, int], rules: CellRules, constants: Mapping[str, str] | None = None
     ) -> None:
         self._rules = rules
         self._constants = dict(constants or {})
-        self._at = [columns.get(field, -1) for field in TRANSACTION_FIELDS]
+        self._select = itemgetter(*(columns.get(field, -1) for field in TRANSACTION_FIELDS))
         self._fill = [
             (i, self._constants[f])
             for i, f in enumerate(TRANSACTION_FIELDS)
@@ -66,14 +73,19 @@ class TransactionCells:
         self._instruments: dict[tuple[str, ...], InstrumentRef] = {}
         self._days: dict[str, ParsedDay] = {}
         self._currencies: dict[str, str] = {}
+        self._numbers: dict[str, Decimal] = {}
 
     def row(self, line: int, cells: Sequence[str]) -> TransactionRow:
-        """cells: as wide as the header, then one "" that columns which do not exist point at. Raises RowProblem."""
-        values = [cells[index].strip() for index in self._at]
+        """cells: as wide as the header, then one "" that columns which do not exist point at. Raises
+        RowProblem.
+        """
+        values = list(map(str.strip, self._select(cells)))
         for index, constant in self._fill:
             values[index] = constant
-        (account, trade_date, traded_at, kind_word, symbol, name, instrument_kind, isin, quantity_text, price_text, fee_text, tax_text,
-         cash_text, currency_text, external_id, note, fee_currency_text, fx_rate_text, fx_currency_text, ratio_text, group, exchange,
+        (account, trade_date, traded_at, kind_word, symbol, name, instrument_kind, isin, quantity_text,
+        price_text, fee_text, tax_text,
+         cash_text, currency_text, external_id, note, fee_currency_text, fx_rate_text, fx_currency_text,
+         ratio_text, group, exchange,
          multiplier_text, settled_text) = values  # fmt: skip
         kind_word = kind_word if kind_word in KIND_RULES else self._kind(kind_word)
         rule = KIND_RULES[kind_word]
@@ -87,9 +99,11 @@ class TransactionCells:
         fee = self._cost(fee_text, "fee", rule) if fee_text else None
         tax = self._cost(tax_text, "tax", rule) if tax_text else None
         cash = self._amount(cash_text, "cash_amount") if cash_text else None
-        fx_rate, cash_currency = self._exchange(
-            fx_rate_text, fx_currency_text, currency, rule, has_cash=cash is not None
-        )
+        fx_rate, cash_currency = None, currency
+        if fx_rate_text or fx_currency_text:
+            fx_rate, cash_currency = self._exchange(
+                fx_rate_text, fx_currency_text, currency, rule, has_cash=cash is not None
+            )
         fee_currency = self._fee_currency(fee_currency_text) if fee_currency_text else currency
         has_instrument = bool(symbol or isin)
         if rule.needs_instrument and not has_instrument:
@@ -104,7 +118,9 @@ class TransactionCells:
         gross = None
         if quantity is not None and price is not None:
             gross = abs(quantity) * price * multiplier
-        costs = self._costs_in_cash(fee, tax, fee_currency, currency, cash_currency, fx_rate)
+        costs = ZERO
+        if fee or tax:
+            costs = self._costs_in_cash(fee, tax, fee_currency, currency, cash_currency, fx_rate)
         if cash is None:
             cash = self._computed_cash(rule, kind_word, gross, costs, fx_rate, in_kind=has_instrument)
         else:
@@ -203,8 +219,16 @@ class TransactionCells:
         return code
 
     def _amount(self, text: str, field: str) -> Decimal | None:
+        known = self._numbers.get(text)
+        if known is not None:
+            return known
         try:
-            return self._rules.price(text) if field == "price" else self._rules.number(text)
+            if field == "price":
+                return self._rules.price(text)
+            known = self._rules.number(text)
+            if known is not None:
+                self._numbers[text] = known
+            return known
         except NumberProblem as exc:
             raise RowProblem(exc.code, f"{field}: {exc.detail}", field) from exc
 
@@ -223,7 +247,9 @@ class TransactionCells:
     def _own_cost(
         self, rule: KindRule, cash: Decimal | None, fee: Decimal | None, tax: Decimal | None
     ) -> tuple[Decimal | None, Decimal | None, Decimal | None]:
-        """(cash, fee, tax) of a row of kind fee or tax, whose amount may stand in the column of that name, but counts once."""
+        """(cash, fee, tax) of a row of kind fee or tax, whose amount may stand in the column of that name,
+        but counts once.
+        """
         own = fee if rule.kind == "fee" else tax
         if own is not None and cash is not None and abs(cash) != own:
             raise RowProblem(
@@ -257,7 +283,8 @@ class TransactionCells:
         if rule.kind == "fx":
             raise RowProblem(
                 "contradiction",
-                "An exchange is two rows of kind fx with one group, each with its own currency and cash_amount.",
+                "An exchange is two rows of kind fx with one group, each with its own currency and "
+                "cash_amount.",
                 "fx_currency",
             )
         if rate is None and not has_cash:
@@ -356,7 +383,9 @@ class TransactionCells:
         *,
         in_kind: bool,
     ) -> Decimal | None:
-        """`cash` with the direction of its kind. A minus sign where money comes in is refused, unless costs ate the proceeds."""
+        """`cash` with the direction of its kind. A minus sign where money comes in is refused, unless
+        costs ate the proceeds.
+        """
         if rule.kind in ("transfer_in", "transfer_out") and in_kind:
             if cash:
                 raise RowProblem(
@@ -385,7 +414,9 @@ class TransactionCells:
         return cash
 
     def _stored(self, cash: Decimal) -> Decimal:
-        """A computed amount must fit as well: only where no amount is given is a value refused for its precision."""
+        """A computed amount must fit as well: only where no amount is given is a value refused for its
+        precision.
+        """
         try:
             return recorded(cash)
         except NumberProblem as exc:
