@@ -15,6 +15,9 @@ from stackmotive.common.limits import client_address
 
 @receiver(user_logged_in)
 def open_browser_session(*, request: HttpRequest, user: User, **_: Any) -> None:
+    earlier = request.session.get(SESSION_KEY)
+    if earlier:  # the same person logs in again in the same browser
+        end_session(session_id=UUID(earlier), user_id=user.pk, reason="logged_in_again")
     session = open_session(user=user, address=client_address(request), device=request.headers.get("User-Agent", ""))
     request.session[SESSION_KEY] = str(session.pk)
     request.__dict__.pop("_browser_outcome", None)

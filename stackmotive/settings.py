@@ -239,6 +239,8 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.2, "interval_max": 0.2}
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE = {
+    "beat-heart": {"task": "stackmotive.tasks.beat_heart", "schedule": 20.0, "options": {"expires": 20}},
+    "purge-expired": {"task": "accounts.tasks.purge_expired", "schedule": 3600.0, "options": {"expires": 3600}},
     "sweep-imports": {"task": "ingestion.tasks.sweep_imports", "schedule": 15.0},
     "sweep-ledgers": {"task": "federation.tasks.sweep_ledgers", "schedule": 15.0},
     "sweep-figures": {"task": "portfolio.tasks.sweep_figures", "schedule": 15.0},
@@ -276,6 +278,12 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "SCHEMA_PATH_PREFIX": r"/api/",
+    "APPEND_COMPONENTS": {
+        "securitySchemes": {
+            "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+            "session": {"type": "apiKey", "in": "cookie", "name": "sessionid"},
+        }
+    },
 }
 
 JWT_SIGNING_KEY = secret("JWT_SIGNING_KEY", bits=256)

@@ -83,6 +83,13 @@ class TierSerializer(serializers.Serializer[Tier]):
         return features(tier)
 
 
+class TierListSerializer(serializers.Serializer[Any]):
+    count = serializers.IntegerField()
+    next = serializers.CharField(allow_null=True)
+    previous = serializers.CharField(allow_null=True)
+    results = TierSerializer(many=True)
+
+
 class MeSerializer(serializers.ModelSerializer[User]):
     """The caller."""
 

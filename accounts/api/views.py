@@ -125,6 +125,7 @@ class TierListView(ApiView):
     tiers = Public
     authentication_classes = ()
 
-    @extend_schema(responses={200: serializers.TierSerializer(many=True)})
+    @extend_schema(responses={200: serializers.TierListSerializer})
     def get(self, request: Request) -> Response:
-        return Response(serializers.TierSerializer(list(Tier), many=True).data)
+        tiers = {"count": len(Tier), "next": None, "previous": None, "results": list(Tier)}
+        return Response(serializers.TierListSerializer(tiers).data)

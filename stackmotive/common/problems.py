@@ -6,6 +6,7 @@ A rule that is broken is one of five families: `Invalid` 422, `NotFound` 404, `C
 """
 
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -293,7 +294,10 @@ class ServerError(Problem):
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's handler500; the log has the cause under the same request id."""
+    """Django's handler500: a store that is away, or a bug, which the log has under the same request id."""
+    cause = sys.exc_info()[1]
+    if isinstance(cause, Exception) and (problem := from_exception(cause)) is not None:
+        return respond(request, problem)
     return respond(request, ServerError("It was recorded. Try again, and quote the request id if it happens once more."))
 
 

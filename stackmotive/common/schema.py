@@ -3,6 +3,8 @@
 from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import ResolvedComponent
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.permissions import BasePermission
 
 from stackmotive.common.problems import MEDIA_TYPE
@@ -63,6 +65,17 @@ class ProblemAutoSchema(AutoSchema):
     def get_auth(self) -> list[dict[str, Any]]:
         return [] if self.rule() is Public else [{"bearer": []}, {"session": []}]
 
+    def get_override_parameters(self) -> list[Any]:
+        handler = getattr(self.view, getattr(self.view, "action", None) or self.method.lower(), None)
+        if not getattr(handler, "takes_idempotency_key", False):
+            return []
+        return [
+            OpenApiParameter(
+                "Idempotency-Key", str, OpenApiParameter.HEADER,
+                description="Sent again with the same key, the request does its work once and gets the first answer for 24 hours.",
+            )
+        ]  # fmt: skip
+
     def rule(self) -> type[BasePermission] | None:
         return getattr(self.view, "tiers", None)
 
@@ -72,12 +85,11 @@ class ProblemAutoSchema(AutoSchema):
         return named(self.method).label if named else None
 
     def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
-        self.registry.components  # noqa: B018
+        problem = ResolvedComponent(name="Problem", type=ResolvedComponent.SCHEMA, schema=PROBLEM_SCHEMA, object="Problem")
+        self.registry.register_on_missing(problem)
         bodies: dict[str, Any] = super()._get_response_bodies(direction)
         for code in self.problem_codes():
-            bodies.setdefault(
-                code, {"description": MEANINGS[code], "content": {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA}}}
-            )
+            bodies.setdefault(code, {"description": MEANINGS[code], "content": {MEDIA_TYPE: {"schema": problem.ref}}})
         return dict(sorted(bodies.items()))
 
     def problem_codes(self) -> list[str]:
