@@ -54,12 +54,16 @@ class FxRate(models.Model):
 
 
 class PriceSeries(models.Model):
-    """The closes in force of a listing, packed for valuation: doubles by day from `first_day`, NaN where none. A cache of Price."""
+    """The closes in force of a listing, packed for valuation: doubles by day from `first_day`, NaN where none. A cache of Price.
+
+    user null: of the shared prices; otherwise the whole series as that user sees it, kept only where they have prices of their own.
+    """
 
     listing = models.ForeignKey(Listing, models.CASCADE, related_name="series")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True, related_name="+")
     first_day = models.DateField()
     closes = models.BinaryField()
+    number = models.PositiveBigIntegerField(default=0)  # grows with every change
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["listing", "user"], name="priceseries_once", nulls_distinct=False)]
@@ -93,6 +97,8 @@ class Position(models.Model):
     unexplained_quantity = RecordedField(default=0)
     reported_as_of = models.DateField(null=True)
     missing_quantity = RecordedField(default=0)
+    day_change_base = MoneyField(null=True)  # today's gain: value less yesterday's and less what was bought, in base
+    weight = models.DecimalField(max_digits=20, decimal_places=10, null=True)  # of the user's known market value
     is_stale = models.BooleanField(default=False)
     reason = models.CharField(max_length=40, blank=True)  # why a figure is null
     as_of = models.DateField()
@@ -158,12 +164,12 @@ class RealizedGain(models.Model):
     account = models.ForeignKey(BrokerAccount, models.CASCADE, related_name="realized_gains")
     instrument = models.ForeignKey(Instrument, models.CASCADE, related_name="realized_gains")
     closed_by = models.UUIDField()  # Transaction
-    opened_by = models.UUIDField()
-    acquired_on = models.DateField()
+    opened_by = models.UUIDField(null=True)  # null: sold beyond what is known
+    acquired_on = models.DateField(null=True)
     closed_on = models.DateField()
     quantity = RecordedField()
     currency = models.CharField(max_length=3)
-    proceeds = RecordedField()
+    proceeds = RecordedField(null=True)
     proceeds_fee = RecordedField(default=0)
     proceeds_tax = RecordedField(default=0)
     cost = RecordedField(null=True)
@@ -174,6 +180,7 @@ class RealizedGain(models.Model):
     cost_base = RecordedField(null=True)
     gain_base = RecordedField(null=True)
     fx_gain_base = RecordedField(null=True)
+    side = models.CharField(max_length=5, default="long")  # short: a purchase that covered one
     objects = OwnedQuerySet.as_manager()
 
     class Meta:
@@ -186,7 +193,9 @@ class RealizedGain(models.Model):
 class ValueSeries(models.Model):
     """Daily figures of one account and instrument (or cash currency), packed as doubles from `first_day`; NaN = unknown.
 
-    In base currency but `quantity` (units). Built by workers, sliced and summed by the web process."""
+    In base currency but `quantity` (units). Built by workers, sliced and summed by the web process. external_flow crosses
+    the border of the account (paired transfers too, which `transfer_flow` repeats), internal_flow runs between its holdings.
+    """
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="value_series")
     account = models.ForeignKey(BrokerAccount, models.CASCADE, related_name="value_series")
@@ -197,8 +206,13 @@ class ValueSeries(models.Model):
     value = models.BinaryField()
     external_flow = models.BinaryField()
     internal_flow = models.BinaryField()
+    transfer_flow = models.BinaryField(default=b"")
+    border_flow = models.BinaryField(default=b"")  # what returns count as external because a value was unknown
     income = models.BinaryField()
     fees = models.BinaryField()
+    is_fresh = models.BinaryField(default=b"")  # one byte a day: 1 where the price is inside its horizon
+    digest = models.CharField(max_length=64, default="")  # of all columns: equal series are not written again
+    objects = OwnedQuerySet.as_manager()
 
     class Meta:
         constraints = [
@@ -209,8 +223,45 @@ class ValueSeries(models.Model):
         return f"{self.account_id} {self.instrument_id or self.currency} from {self.first_day}"
 
 
+class HoldingStep(models.Model):
+    """What an account held of an instrument, or of a cash currency, from the close of `day` on, with its cost.
+
+    One row for each day on which it changed: exact quantities and costs of any past day without building lots. Money in
+    the lots' currency unless `_base`; a cost is null where a lot's is unknown.
+    """
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="holding_steps")
+    account = models.ForeignKey(BrokerAccount, models.CASCADE, related_name="holding_steps")
+    instrument = models.ForeignKey(Instrument, models.CASCADE, null=True, related_name="holding_steps")
+    currency = models.CharField(max_length=3, blank=True)  # of a cash balance; of the cost where the lots share one
+    day = models.DateField()
+    quantity = RecordedField()
+    cost = RecordedField(null=True)
+    cost_base = RecordedField(null=True)
+    objects = OwnedQuerySet.as_manager()
+
+    class Meta:
+        indexes = [models.Index(fields=["user", "day"], name="holdingstep_by_day")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "instrument", "day"], condition=models.Q(instrument__isnull=False), name="holdingstep_once_a_day"
+            ),
+            models.UniqueConstraint(
+                fields=["account", "currency", "day"], condition=models.Q(instrument__isnull=True), name="holdingstep_cash_once_a_day"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} from {self.day}"
+
+
 class DailyValue(models.Model):
-    """An account's day in base currency: value at the close and what flowed in from outside."""
+    """An account's day in base currency: value at the close and what flowed in from outside.
+
+    value: of what is known, null where something is held and nothing known. external_flow: over the account's border, in kind
+    at the close. transfer_flow: the part of it that stays inside the portfolio (paired transfers). border_flow: between what
+    is measured and holdings without a value, which returns count as external too. income, fees and taxes are gross.
+    """
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="daily_values")
     account = models.ForeignKey(BrokerAccount, models.CASCADE, related_name="daily_values")
@@ -218,9 +269,15 @@ class DailyValue(models.Model):
     value = MoneyField(null=True)
     cash = MoneyField(default=0)
     external_flow = MoneyField(default=0)
-    income = MoneyField(default=0)
+    transfer_flow = MoneyField(default=0)
+    border_flow = MoneyField(default=0)
+    dividends = MoneyField(default=0)
+    interest = MoneyField(default=0)
+    income = MoneyField(default=0)  # dividends, interest and rewards
     fees = MoneyField(default=0)
+    taxes = MoneyField(default=0)
     unpriced_count = models.PositiveIntegerField(default=0)
+    objects = OwnedQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["account", "date"], name="dailyvalue_once")]
@@ -228,3 +285,33 @@ class DailyValue(models.Model):
 
     def __str__(self) -> str:
         return f"{self.value} on {self.date}"
+
+
+class FigureState(models.Model):
+    """What a user's figures were last computed from: the day, the currency and the prices and rates they include."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="figure_state")
+    valued_on = models.DateField(null=True)
+    base_currency = models.CharField(max_length=3, blank=True)
+    market_number = models.PositiveBigIntegerField(default=0)
+    inputs = models.JSONField(default=dict)  # key of a holding or account -> digest of what its figures rest on
+
+    def __str__(self) -> str:
+        return f"valued on {self.valued_on}"
+
+
+class ValuationSetting(models.Model):
+    """Append-only: what a user set about valuation, newest number in force. trade_prices: value a holding without any quote at
+    its last trade, marked as such (on unless set)."""
+
+    class Key(models.TextChoices):
+        TRADE_PRICES = "trade_prices"
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="valuation_settings")
+    key = models.CharField(max_length=20, choices=Key.choices)
+    value = models.JSONField()
+    number = models.PositiveBigIntegerField()
+    created_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"{self.key} = {self.value}"

@@ -1,0 +1,102 @@
+"""Units and cost of a holding at the close of every day on which it changed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal, localcontext
+
+from portfolio.lot_matching import _Pass
+from portfolio.lots import DIGITS, ZERO, Entry, LotResult, Method
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """From the close of `day`: units, their cost with fee and tax; None where a lot's is unknown or currencies differ."""
+
+    day: date
+    quantity: Decimal
+    currency: str
+    cost: Decimal | None
+    cost_base: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One instrument over all accounts: what the lot pass leaves, and by account the steps on the way."""
+
+    lots: LotResult
+    steps: dict[str, list[Step]] = field(default_factory=dict)
+    missing: dict[str, Decimal] = field(default_factory=dict)  # units that left beyond those known, not explained yet
+
+
+def held(
+    entries: Sequence[Entry],
+    *,
+    method: Callable[[str, date], Method],
+    allows_short: Callable[[str], bool],
+) -> Held:
+    """Run the lot pass over rows in ledger order and keep the state at the end of each account's days."""
+    with localcontext(prec=DIGITS):
+        match = _SteppedPass(entries, method, allows_short, {})
+        match.run()
+        match.end_day()
+        missing = {account: book.deficit for account, book in match.books.items() if book.deficit}
+        return Held(match.result(), dict(match.steps), missing)
+
+
+class _SteppedPass(_Pass):
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*arguments)  # type: ignore[arg-type]
+        self.steps: dict[str, list[Step]] = defaultdict(list)
+        self.day: date | None = None
+        self.touched: set[str] = set()
+        self.accounts_of = {entry.id: entry.account for entry in self.entries}
+
+    def apply(self, entry: Entry) -> None:
+        if entry.day != self.day:
+            self.end_day()
+            self.day = entry.day
+        super().apply(entry)
+        self.touched.update(self.books if entry.account is None else (entry.account,))
+        if entry.transfer_group is not None:  # an arrival may take its out leg with it
+            self.touched.update(leg.account for leg in self.out_legs[entry.transfer_group] if leg.account)
+
+    def end_day(self) -> None:
+        for account in sorted(self.touched):
+            step = self.state(account)
+            before = self.steps[account]
+            if not before or (before[-1].quantity, before[-1].cost, before[-1].cost_base) != (
+                step.quantity,
+                step.cost,
+                step.cost_base,
+            ):
+                before.append(step)
+        self.touched.clear()
+
+    def state(self, account: str) -> Step:
+        if self.day is None:
+            raise ValueError("There is no state before the first row.")
+        lots = self.books[account].lots
+        quantity, cost, cost_base = ZERO, ZERO, ZERO
+        is_known = is_base_known = True
+        currencies = {lot.currency for lot in lots}
+        for lot in lots:
+            quantity += lot.quantity
+            if lot.cost is None:
+                is_known = False
+            else:
+                cost += lot.cost[0] + lot.cost[1] + lot.cost[2]
+            if lot.base_cost is None:
+                is_base_known = False
+            else:
+                cost_base += lot.base_cost[0] + lot.base_cost[1] + lot.base_cost[2]
+        return Step(
+            day=self.day,
+            quantity=quantity,
+            currency=next(iter(currencies)) if len(currencies) == 1 else "",
+            cost=cost if is_known and len(currencies) < 2 else None,
+            cost_base=cost_base if is_base_known else None,
+        )

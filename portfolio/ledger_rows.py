@@ -1,0 +1,264 @@
+"""What one ledger row moves: cash, units, income, fees, and what of it crosses the border of its account.
+
+Plain values in, exact Decimal out. Base amounts take the rate that was recorded on the row, else the day's; None where no rate
+is known. Signs: + into the account; fees and taxes are costs, positive.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import Final, Literal
+from uuid import UUID
+
+from portfolio.lots import ZERO, Entry
+from stackmotive.common.currencies import ISO_4217
+
+TRADES: Final = frozenset({"buy", "sell"})
+# Units or money that come from or go to outside. Between two accounts of the user they are paired by their group.
+BORDER: Final = frozenset({"deposit", "withdrawal", "transfer_in", "transfer_out", "adjustment"})
+CORPORATE: Final = frozenset(
+    {"split", "spinoff", "merger", "symbol_change", "return_of_capital", "stock_dividend", "rights"}
+)
+INCOME: Final = frozenset({"dividend", "interest", "reward"})
+
+FlowKind = Literal[
+    "external", "transfer", "internal", "dividends", "interest", "income", "fees", "taxes"
+]
+RateOn = Callable[[str, str, date], Decimal | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A line of an account: an instrument, or cash of one currency."""
+
+    account: UUID
+    instrument: UUID | None
+    currency: str = ""  # of cash
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """One row of the ledger with what its meaning needs. is_tracked: its account keeps cash."""
+
+    id: UUID
+    account: UUID
+    is_tracked: bool
+    instrument: UUID | None
+    multiplier: Decimal
+    kind: str
+    day: date
+    position: int
+    leg: int
+    quantity: Decimal | None
+    price: Decimal | None
+    currency: str
+    fee: Decimal
+    fee_currency: str  # the row's currency where none is stated; a coin's symbol where the fee was paid in units
+    tax: Decimal
+    cash_amount: Decimal | None
+    cash_currency: str
+    fx_rate: Decimal | None
+    ratio: Decimal | None
+    group: UUID | None
+    is_paired: bool = False  # the other leg of its transfer is in the ledger too
+
+    @property
+    def order(self) -> tuple[date, bool, int, int, UUID]:
+        """Ledger order: corporate actions open their day."""
+        return self.day, self.kind not in CORPORATE, self.position, self.leg, self.id
+
+    @property
+    def gross(self) -> Decimal | None:
+        if self.quantity is None or self.price is None:
+            return None
+        return abs(self.quantity * self.price * self.multiplier)
+
+    @property
+    def moves_units(self) -> bool:
+        return self.instrument is not None and (bool(self.quantity) or self.kind == "split")
+
+
+def cash_moves(row: LedgerRow) -> dict[str, Decimal]:
+    """Money by currency that the row moves in its account. A fee in a coin moves no money."""
+    moves: dict[str, Decimal] = defaultdict(Decimal)
+    is_fee_money = row.fee_currency in ISO_4217
+    if row.cash_amount is not None:
+        moves[row.cash_currency] += row.cash_amount
+        if is_fee_money and row.fee_currency != row.cash_currency:
+            moves[row.fee_currency] -= row.fee
+    else:
+        amount = ZERO
+        if row.kind in TRADES and row.gross is not None and row.quantity is not None:
+            amount = -row.gross if row.quantity > 0 else row.gross
+        rate = row.fx_rate if row.cash_currency != row.currency and row.fx_rate else None
+        currency = row.cash_currency if rate else row.currency
+        moves[currency] += (amount - row.tax) * (rate or 1)
+        if is_fee_money:
+            in_row_currency = row.fee_currency == row.currency
+            moves[currency if in_row_currency else row.fee_currency] -= row.fee * (
+                (rate or 1) if in_row_currency else 1
+            )
+    return {currency: amount for currency, amount in moves.items() if amount}
+
+
+def base_rate(row: LedgerRow, base: str, rate_on: RateOn) -> Decimal | None:
+    """Base currency for one unit of the row's currency: the rate recorded on the row goes before the day's."""
+    if row.currency == base:
+        return Decimal(1)
+    if row.fx_rate:
+        if row.cash_currency in (base, row.currency):
+            return row.fx_rate
+        onward = rate_on(row.cash_currency, base, row.day)
+        if onward is not None:
+            return row.fx_rate * onward
+    return rate_on(row.currency, base, row.day)
+
+
+@dataclass(slots=True)
+class Flows:
+    """Exact base amounts by holding, kind and day; units that cross the border in kind, to be valued at the close."""
+
+    by_holding: dict[Holding, dict[FlowKind, dict[date, Decimal]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(lambda: defaultdict(Decimal)))
+    )
+    in_kind: dict[Holding, list[tuple[date, Decimal, FlowKind, bool]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )  # day, units, kind (external or income), is_paired
+    cash: dict[Holding, dict[date, Decimal]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(Decimal)))
+
+    def add(self, holding: Holding, kind: FlowKind, day: date, amount: Decimal | None) -> None:
+        if amount:
+            self.by_holding[holding][kind][day] += amount
+
+
+def account_flows(rows: Iterable[LedgerRow], *, base: str, rate_on: RateOn) -> Flows:
+    """Money and units that the rows of accounts move, in base currency."""
+    flows = Flows()
+    for row in rows:
+        _add_row(flows, row, base, rate_on)
+    return flows
+
+
+def _add_row(flows: Flows, row: LedgerRow, base: str, rate_on: RateOn) -> None:
+    rate = base_rate(row, base, rate_on)
+
+    def in_base(amount: Decimal, currency: str) -> Decimal | None:
+        known = rate if currency == row.currency else rate_on(currency, base, row.day)
+        if currency == row.cash_currency and currency != row.currency and row.fx_rate and rate is not None:
+            known = rate / row.fx_rate
+        return None if known is None else amount * known
+
+    moves = cash_moves(row)
+    held = Holding(row.account, row.instrument) if row.instrument else None
+    fee = in_base(row.fee, row.fee_currency) if row.fee and row.fee_currency in ISO_4217 else ZERO
+    tax = in_base(row.tax, row.currency)
+    cash = Holding(row.account, None, row.cash_currency)
+    _add_income(flows, row, held or cash, moves, in_base, fee, tax)
+
+    if held and row.quantity and row.kind in BORDER:
+        flows.in_kind[held].append((row.day, row.quantity, "external", row.is_paired))
+    elif held and row.quantity and row.kind == "reward":
+        if row.gross is None:
+            flows.in_kind[held].append((row.day, row.quantity, "income", False))
+        else:
+            flows.add(held, "income", row.day, in_base(row.gross, row.currency))
+
+    if row.is_tracked:
+        for currency, amount in moves.items():
+            line = Holding(row.account, None, currency)
+            flows.cash[line][row.day] += amount
+            money = in_base(amount, currency)
+            if row.kind in BORDER and not (held and row.quantity):
+                gross = amount
+                if currency == row.fee_currency:
+                    gross += row.fee
+                if currency == row.currency:
+                    gross += row.tax
+                crossing = in_base(gross, currency)
+                flows.add(line, "external", row.day, crossing)
+                if row.is_paired:
+                    flows.add(line, "transfer", row.day, crossing)
+            elif row.kind == "fx":
+                flows.add(line, "internal", row.day, money)
+            elif held and row.kind not in BORDER:
+                flows.add(line, "internal", row.day, money)
+                flows.add(held, "internal", row.day, None if money is None else -money)
+        return
+    # No cash is kept: what a row pays or receives comes from or goes outside at once.
+    if row.kind in BORDER or row.kind == "fx":
+        flows.add(held or cash, "external", row.day, fee)
+        return
+    for currency, amount in moves.items():
+        money = in_base(amount, currency)
+        flows.add(held or cash, "external", row.day, None if money is None else -money)
+
+
+def _add_income(
+    flows: Flows,
+    row: LedgerRow,
+    line: Holding,
+    moves: dict[str, Decimal],
+    in_base: Callable[[Decimal, str], Decimal | None],
+    fee: Decimal | None,
+    tax: Decimal | None,
+) -> None:
+    net = in_base(moves.get(row.cash_currency, ZERO), row.cash_currency)
+    if row.kind == "fee":
+        flows.add(line, "fees", row.day, None if net is None else -net - (tax or ZERO))
+        flows.add(line, "taxes", row.day, tax)
+        return
+    if row.kind == "tax":
+        flows.add(line, "taxes", row.day, None if net is None else -net - (fee or ZERO))
+        flows.add(line, "fees", row.day, fee)
+        return
+    flows.add(line, "fees", row.day, fee)
+    flows.add(line, "taxes", row.day, tax)
+    if row.kind in ("dividend", "interest") and net is not None:
+        gross = net + (tax or ZERO) + ((fee or ZERO) if row.fee_currency == row.cash_currency else ZERO)
+        flows.add(line, "dividends" if row.kind == "dividend" else "interest", row.day, gross)
+        flows.add(line, "income", row.day, gross)
+
+
+def paired(rows: list[LedgerRow]) -> set[UUID]:
+    """Ids of the legs whose transfer has its other leg in the ledger: same group, same instrument or currency."""
+    legs: dict[tuple[UUID, UUID | str], dict[str, list[UUID]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        if row.group is not None and row.kind in ("transfer_in", "transfer_out"):
+            legs[row.group, row.instrument or row.cash_currency][row.kind].append(row.id)
+    both = [sides for sides in legs.values() if sides["transfer_in"] and sides["transfer_out"]]
+    return {leg for sides in both for kind in ("transfer_in", "transfer_out") for leg in sides[kind]}
+
+
+def lot_entry(row: LedgerRow, *, base: str, rate_on: RateOn) -> Entry:
+    """The row as the lot pass reads it."""
+    fee_in_row = row.fee
+    in_cash = row.fee_currency == row.cash_currency
+    if row.fee and row.fee_currency != row.currency:
+        rate = rate_on(row.fee_currency, row.currency, row.day) if row.fee_currency in ISO_4217 else None
+        # A fee in the row's own asset or another coin left as units; its units are relieved apart, at no proceeds.
+        fee_in_row = row.fee * rate if rate is not None else ZERO
+    cash_amount = row.cash_amount
+    if row.cash_currency != row.currency:
+        cash_amount = row.cash_amount / row.fx_rate if row.cash_amount is not None and row.fx_rate else None
+        in_cash = in_cash or row.fee_currency == row.currency
+    return Entry(
+        id=str(row.id),
+        account=str(row.account),
+        day=row.day,
+        kind=row.kind,
+        quantity=row.quantity,
+        currency=row.currency,
+        gross=row.gross,
+        fee=fee_in_row,
+        tax=row.tax,
+        cash_amount=cash_amount,
+        fee_in_cash=in_cash,
+        base_rate=base_rate(row, base, rate_on),
+        ratio=row.ratio,
+        transfer_group=str(row.group) if row.is_paired else None,
+        event_group=str(row.group) if row.group and row.kind == "split" else None,
+    )

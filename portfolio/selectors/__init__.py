@@ -1,0 +1,1 @@
+"""Reads of figures, for the API and the pages alike."""

@@ -1,0 +1,16 @@
+"""Use cases of figures: recording prices and rates, and refreshing what is computed."""
+
+from portfolio.services.prices import OwnPrice, load_shared_prices, record_prices, set_trade_prices
+from portfolio.services.rates import OwnRate, load_ecb_rates, record_rates
+from portfolio.services.refresh import refresh
+
+__all__ = [
+    "OwnPrice",
+    "OwnRate",
+    "load_ecb_rates",
+    "load_shared_prices",
+    "record_prices",
+    "record_rates",
+    "refresh",
+    "set_trade_prices",
+]

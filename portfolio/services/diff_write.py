@@ -1,0 +1,82 @@
+"""Writing computed rows so that an unchanged run writes none: COPY beside, then delete, insert and update what differs."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db import connection, models
+from psycopg import sql
+
+
+def diff_write(
+    model: type[models.Model],
+    *,
+    columns: Sequence[str],
+    key: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    scope: str,
+    scope_values: Sequence[Any],
+) -> int:
+    """Make the rows of `scope` (a condition on the table's columns) equal to `rows`; the number of rows that changed.
+
+    columns: database columns of each row, in order. key: those of them that identify a row, never null.
+    """
+    table = sql.Identifier(model._meta.db_table)
+    names = sql.SQL(", ").join(map(sql.Identifier, columns))
+    values = [name for name in columns if name not in key]
+    temporary = sql.Identifier(f"new_{model._meta.db_table}")
+    same_key = sql.SQL(" AND ").join(
+        sql.SQL("t.{0} = n.{0}").format(sql.Identifier(name)) for name in key
+    )
+    condition = sql.SQL(scope)  # type: ignore[arg-type]  # a constant of the caller
+    with connection.cursor() as cursor:
+        cursor.execute(
+            sql.SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA").format(
+                temporary, names, table
+            )
+        )
+        with cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN").format(temporary, names)) as copy:
+            for row in rows:
+                copy.write_row(row)
+        cursor.execute(sql.SQL("ANALYZE {}").format(temporary))
+        cursor.execute(
+            sql.SQL("DELETE FROM {} t WHERE {} AND NOT EXISTS (SELECT 1 FROM {} n WHERE {})").format(
+                table, condition, temporary, same_key
+            ),
+            scope_values,
+        )
+        changed = cursor.rowcount
+        if values:
+            cursor.execute(
+                sql.SQL(
+                    "UPDATE {table} t SET {updates} FROM {new} n WHERE {scope} AND {same} AND ({old}) IS DISTINCT FROM ({fresh})"
+                ).format(
+                    table=table,
+                    updates=sql.SQL(", ").join(
+                        sql.SQL("{0} = n.{0}").format(sql.Identifier(name)) for name in values
+                    ),
+                    new=temporary,
+                    scope=condition,
+                    same=same_key,
+                    old=sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(name)) for name in values),
+                    fresh=sql.SQL(", ").join(sql.SQL("n.{}").format(sql.Identifier(name)) for name in values),
+                ),
+                scope_values,
+            )
+            changed += cursor.rowcount
+        cursor.execute(
+            sql.SQL(
+                "INSERT INTO {table} ({names}) SELECT {picked} FROM {new} n"
+                " WHERE NOT EXISTS (SELECT 1 FROM {table} t WHERE {scope} AND {same})"
+            ).format(
+                table=table,
+                names=names,
+                picked=sql.SQL(", ").join(sql.SQL("n.{}").format(sql.Identifier(name)) for name in columns),
+                new=temporary,
+                scope=condition,
+                same=same_key,
+            ),
+            scope_values,
+        )
+        changed += cursor.rowcount
+        cursor.execute(sql.SQL("DROP TABLE {}").format(temporary))
+    return changed

@@ -1,0 +1,202 @@
+"""Recording closes, deriving those that brokers marked, and keeping the packed series of each listing."""
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
+from uuid import UUID
+
+import numpy as np
+from django.db import connection, transaction
+
+from accounts.facts import next_fact_number, next_market_number
+from federation.models import InstrumentLink, Listing
+from ingestion.models import Content, StagedPrice, StagedRate
+from portfolio.models import FxRate, Price, PriceSeries, ValuationSetting
+from portfolio.selectors.prices import OWN, closes_in_force
+from portfolio.series import pack
+from portfolio.services.dirt import mark_dirty, wake
+from stackmotive.common.currencies import quote_unit
+
+BROKER = "broker:"
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPrice:
+    """A close as its listing quotes it."""
+
+    listing_id: UUID
+    date: dt.date
+    close: Decimal
+
+
+@transaction.atomic
+def record_prices(*, user_id: UUID, prices: Sequence[OwnPrice]) -> int:
+    """Keep the user's own closes, before all other sources for them; the fact number they took."""
+    number = next_fact_number(user_id=user_id, cause="prices")
+    Price.objects.bulk_create(
+        [
+            Price(listing_id=row.listing_id, user_id=user_id, date=row.date, close=row.close, provider=OWN, number=number)
+            for row in prices
+        ],
+        batch_size=1000,
+    )
+    if prices:
+        rebuild_price_series(user_id=user_id, listing_ids={row.listing_id for row in prices})
+        mark_dirty(user_id=user_id, since=min(row.date for row in prices))
+        transaction.on_commit(partial(wake, user_id))
+    return number
+
+
+@transaction.atomic
+def load_shared_prices(*, rows: Iterable[tuple[UUID, dt.date, Decimal]], provider: str, basis: str) -> int:
+    """Take over closes (listing, day, close) for all users where they differ from what is known; how many were recorded."""
+    number = next_market_number(cause="prices")
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TEMP TABLE new_prices (listing uuid, day date, close numeric) ON COMMIT DROP")
+        with cursor.copy("COPY new_prices FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+        cursor.execute(
+            """
+            INSERT INTO portfolio_price (listing_id, date, close, basis, provider, number, recorded_at)
+            SELECT n.listing, n.day, n.close, %(basis)s, %(provider)s, %(number)s, now()
+            FROM new_prices n
+            LEFT JOIN (
+              SELECT DISTINCT ON (listing_id, date) listing_id, date, close FROM portfolio_price
+              WHERE user_id IS NULL AND provider = %(provider)s ORDER BY listing_id, date, number DESC, id DESC
+            ) known ON known.listing_id = n.listing AND known.date = n.day
+            WHERE known.close IS DISTINCT FROM n.close
+            RETURNING listing_id
+            """,
+            {"basis": basis, "provider": provider, "number": number},
+        )
+        listings = {row[0] for row in cursor.fetchall()}
+        count = cursor.rowcount
+    rebuild_price_series(user_id=None, listing_ids=listings)
+    for user_id, listing_id in PriceSeries.objects.filter(listing_id__in=listings, user__isnull=False).values_list(
+        "user_id", "listing_id"
+    ):
+        if user_id is not None:
+            rebuild_price_series(user_id=user_id, listing_ids={listing_id})
+    return count
+
+
+def rebuild_price_series(*, user_id: UUID | None, listing_ids: Collection[UUID]) -> None:
+    """Pack the closes in force of listings again, for one user or (None) as all share them."""
+    found = closes_in_force(user_id=user_id, listing_ids=listing_ids)
+    PriceSeries.objects.filter(listing_id__in=set(listing_ids) - found.keys(), user_id=user_id).delete()
+    for listing_id, closes in found.items():
+        first = closes[0].date
+        column = np.full((closes[-1].date - first).days + 1, np.nan)
+        column[[(close.date - first).days for close in closes]] = [float(close.close) for close in closes]
+        with connection.cursor() as cursor:
+            cursor.execute(
+                """
+                INSERT INTO portfolio_priceseries AS s (listing_id, user_id, first_day, closes, number)
+                VALUES (%s, %s, %s, %s, 1)
+                ON CONFLICT (listing_id, user_id) DO UPDATE
+                SET first_day = EXCLUDED.first_day, closes = EXCLUDED.closes, number = s.number + 1
+                WHERE (s.first_day, s.closes) IS DISTINCT FROM (EXCLUDED.first_day, EXCLUDED.closes)
+                """,
+                [listing_id, user_id, first, pack(column)],
+            )
+
+
+def derive_broker_marks(*, user_id: UUID) -> None:
+    """Make the user's private prices and rates from brokers equal to what their sources in force say. Writes differences only."""
+    contents = {
+        content.pk: (content.arrived_number, content.source_id)
+        for content in Content.objects.in_force().filter(source__user_id=user_id, source__enabled=True)
+    }
+    _derive_prices(user_id, contents)
+    _derive_rates(user_id, contents)
+
+
+def _derive_prices(user_id: UUID, contents: dict[int, tuple[int, UUID]]) -> None:
+    links = {
+        (source, key): (instrument, listing)
+        for source, key, instrument, listing in InstrumentLink.objects.filter(source__user_id=user_id).values_list(
+            "source_id", "key", "instrument_id", "listing_id"
+        )
+    }
+    by_instrument: dict[UUID, list[tuple[UUID, str, str]]] = defaultdict(list)
+    for listing, instrument, currency, unit in Listing.objects.filter(
+        instrument_id__in={instrument for instrument, _ in links.values()}
+    ).values_list("pk", "instrument_id", "currency", "quote_unit"):
+        by_instrument[instrument].append((listing, currency, unit))
+    wanted: dict[tuple[UUID, str, dt.date], tuple[int, Decimal]] = {}
+    staged = StagedPrice.objects.filter(content_id__in=contents)
+    for content, key, day, close, currency in staged.values_list("content_id", "instrument_key", "day", "close", "currency"):
+        number, source = contents[content]
+        instrument, preferred = links.get((source, key), (None, None))
+        if instrument is None:
+            continue
+        marked = _listing_for(by_instrument[instrument], preferred, currency)
+        if marked is None:
+            continue
+        listing, factor = marked
+        place = (listing, f"{BROKER}{source}", day)
+        if place not in wanted or wanted[place][0] < number:
+            wanted[place] = (number, close * factor)
+    known = {
+        (row.listing_id, row.provider, row.date): row
+        for row in Price.objects.filter(user_id=user_id, provider__startswith=BROKER)
+    }
+    gone = [row for place, row in known.items() if place not in wanted or wanted[place][1] != row.close]
+    new = [
+        Price(listing_id=listing, user_id=user_id, provider=provider, date=day, close=close, number=number)
+        for (listing, provider, day), (number, close) in wanted.items()
+        if (listing, provider, day) not in known or known[listing, provider, day].close != close
+    ]
+    Price.objects.filter(pk__in=[row.pk for row in gone]).delete()
+    Price.objects.bulk_create(new, batch_size=1000)
+    rebuild_price_series(user_id=user_id, listing_ids={row.listing_id for row in (*gone, *new)})
+
+
+def _listing_for(
+    listings: Sequence[tuple[UUID, str, str]], preferred: UUID | None, quoted: str
+) -> tuple[UUID, Decimal] | None:
+    """The listing that a mark quoted in `quoted` belongs to, and what turns it into that listing's quote unit."""
+    currency, unit = quote_unit(quoted)
+    for listing, listed_in, listed_unit in sorted(listings, key=lambda row: row[0] != preferred):
+        if listed_in == currency:
+            return listing, unit / (quote_unit(listed_unit)[1] if listed_unit else Decimal(1))
+    return None
+
+
+def _derive_rates(user_id: UUID, contents: dict[int, tuple[int, UUID]]) -> None:
+    wanted: dict[tuple[str, str, str, dt.date], tuple[int, Decimal]] = {}
+    staged = StagedRate.objects.filter(content_id__in=contents)
+    for content, base, quote, day, rate in staged.values_list("content_id", "base", "quote", "day", "rate"):
+        number, source = contents[content]
+        place = (f"{BROKER}{source}", base, quote, day)
+        if rate > 0 and base != quote and (place not in wanted or wanted[place][0] < number):
+            wanted[place] = (number, rate)
+    known = {
+        (row.provider, row.base, row.quote, row.date): row
+        for row in FxRate.objects.filter(user_id=user_id, provider__startswith=BROKER)
+    }
+    gone = [row.pk for place, row in known.items() if place not in wanted or wanted[place][1] != row.rate]
+    FxRate.objects.filter(pk__in=gone).delete()
+    FxRate.objects.bulk_create(
+        [
+            FxRate(user_id=user_id, provider=provider, base=base, quote=quote, date=day, rate=rate, number=number)
+            for (provider, base, quote, day), (number, rate) in wanted.items()
+            if (provider, base, quote, day) not in known or known[provider, base, quote, day].rate != rate
+        ],
+        batch_size=1000,
+    )
+
+
+@transaction.atomic
+def set_trade_prices(*, user_id: UUID, enabled: bool) -> None:
+    """Whether a holding that no source quotes is valued at its last trade."""
+    number = next_fact_number(user_id=user_id, cause="valuation_settings")
+    ValuationSetting.objects.create(
+        user_id=user_id, key=ValuationSetting.Key.TRADE_PRICES, value=enabled, number=number
+    )
+    mark_dirty(user_id=user_id, since=dt.date.min)
+    transaction.on_commit(partial(wake, user_id))
