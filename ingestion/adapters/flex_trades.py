@@ -2,7 +2,8 @@
 currency, cancels.
 """
 
-from collections import defaultdict
+from collections import defaultdict, deque
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -11,9 +12,7 @@ from ingestion.adapters.base import Ignored, InstrumentRef, PriceRow, Statement,
 from ingestion.adapters.flex_values import Attributes, FlexValues, identifier, stored
 from ingestion.adapters.rows import NOTE_CHARACTERS, RowProblem
 
-NO_NOTIONAL = frozenset(
-    {"CFD", "FUT"}
-)  # their netCash is the commission; proceeds is a notional that nobody pays
+NO_NOTIONAL = frozenset({"CFD", "FUT"})  # their netCash is the commission; proceeds is a notional that nobody pays
 OPTIONS = frozenset({"OPT", "FOP", "FSFOP"})
 
 Days = tuple[date, str, date | None, date | None]
@@ -27,9 +26,7 @@ class FlexTrades:
     def __init__(self, statement: Statement, values: FlexValues) -> None:
         self._statement = statement
         self._values = values
-        self._trade_ids: dict[
-            int, str
-        ] = {}  # line -> tradeID, which a corrected trade shares with the wrong one
+        self._trade_ids: dict[int, str] = {}  # line -> tradeID, which a corrected trade shares with the wrong one
         self._cancels: list[tuple[TransactionRow, str, str]] = []  # row, origTransactionID, origTradeID
         self._marked: set[tuple[InstrumentRef, date]] = set()
         self._groups: defaultdict[str, int] = defaultdict(int)
@@ -55,9 +52,7 @@ class FlexTrades:
         if not is_cancel and quantity > 0 and side.startswith("SELL"):
             quantity = -quantity
         elif not is_cancel and quantity < 0 and side.startswith("BUY"):
-            raise RowProblem(
-                "contradicting_sign", "A BUY with a negative quantity that is no cancel.", "quantity"
-            )
+            raise RowProblem("contradicting_sign", "A BUY with a negative quantity that is no cancel.", "quantity")
         instrument = values.instrument(attributes, currency)
         if instrument is None:
             raise RowProblem(
@@ -83,9 +78,7 @@ class FlexTrades:
             fee=fee,
             fee_currency=fee_currency if fee_currency != currency else "",
             tax=tax,
-            cash_amount=self._cash(
-                attributes, category, unit, commission if fee_currency == currency else None, taxes
-            ),
+            cash_amount=self._cash(attributes, category, unit, commission if fee_currency == currency else None, taxes),
             external_id=identifier(attributes, "transactionID"),
             note=notes.strip(";")[:NOTE_CHARACTERS],
         )
@@ -115,21 +108,14 @@ class FlexTrades:
         if not self._cancels:
             return
         rows = self._statement.transactions
-        by_content: defaultdict[tuple[object, ...], list[int]] = defaultdict(list)
-        for index, row in enumerate(rows):
-            if row.kind in ("buy", "sell"):
-                by_content[_content(row, row.quantity)].append(index)
+        booked = _Booked(rows, self._trade_ids)
         removed: dict[int, TransactionRow | None] = {}
         for cancel, transaction_id, trade_id in self._cancels:
-            quantity = cancel.quantity or Decimal(0)
-            candidates = [i for i in by_content[_content(cancel, -quantity)] if i not in removed]
-            found = self._canceled(candidates, cancel, transaction_id, trade_id)
+            found = booked.take(cancel, transaction_id, trade_id)
             if found is None:
                 named = transaction_id or trade_id
                 note = f"Cancels trade {named}".strip()
-                rows.append(
-                    replace(cancel, group=f"cancel:{named}" if named else "", note=note[:NOTE_CHARACTERS])
-                )
+                rows.append(replace(cancel, group=f"cancel:{named}" if named else "", note=note[:NOTE_CHARACTERS]))
                 continue
             original = rows[found]
             kept = (original.cash_amount or Decimal(0)) + (cancel.cash_amount or Decimal(0))
@@ -139,32 +125,8 @@ class FlexTrades:
             self._statement.ignored.append(Ignored(cancel.line, "trade_cancel"))
         self._cancels.clear()
         self._statement.transactions = [
-            replacement
-            for index, row in enumerate(rows)
-            if (replacement := removed.get(index, row)) is not None
+            replacement for index, row in enumerate(rows) if (replacement := removed.get(index, row)) is not None
         ]
-
-    def _canceled(
-        self, candidates: list[int], cancel: TransactionRow, transaction_id: str, trade_id: str
-    ) -> int | None:
-        """Which of the trades of opposite quantity and equal price is meant: by its ids, else the one of
-        that day.
-        """
-        rows = self._statement.transactions
-        for index in candidates:
-            if transaction_id and rows[index].external_id == transaction_id:
-                return index
-        for index in candidates:
-            if trade_id and self._trade_ids.get(rows[index].line) == trade_id:
-                return index
-        if transaction_id or trade_id:
-            named = [
-                i
-                for i in candidates
-                if self._trade_ids.get(rows[i].line) or (transaction_id and rows[i].external_id)
-            ]
-            candidates = [i for i in candidates if i not in named]
-        return next((i for i in candidates if rows[i].trade_date == cancel.trade_date), None)
 
     def _days(self, attributes: Attributes) -> Days:
         """(trade day, time of day or "", settlement day, report day where it differs)."""
@@ -175,9 +137,7 @@ class FlexTrades:
         reported_on = values.day(attributes, "reportDate")
         trade_date = trade_date or reported_on
         if trade_date is None:
-            raise RowProblem(
-                "missing", "tradeDate and dateTime are empty. Include one in the Flex query.", "tradeDate"
-            )
+            raise RowProblem("missing", "tradeDate and dateTime are empty. Include one in the Flex query.", "tradeDate")
         if not local_time and attributes.get("tradeTime"):
             local_time = values.clock(attributes["tradeTime"])
         settled_on = values.day(attributes, "settleDateTarget")
@@ -209,9 +169,7 @@ class FlexTrades:
             "BUY"
         ):  # of a sale it is the lots' cost
             return -cost
-        raise RowProblem(
-            "missing", "netCash and proceeds are empty. Include NetCash in the Flex query.", "netCash"
-        )
+        raise RowProblem("missing", "netCash and proceeds are empty. Include NetCash in the Flex query.", "netCash")
 
     def _exchange(
         self,
@@ -236,16 +194,12 @@ class FlexTrades:
         proceeds = values.number(attributes, "proceeds")
         if proceeds is None:
             if price is None:
-                raise RowProblem(
-                    "missing", "proceeds is empty. Include Proceeds in the Flex query.", "proceeds"
-                )
+                raise RowProblem("missing", "proceeds is empty. Include Proceeds in the Flex query.", "proceeds")
             proceeds = stored(-quantity * price, "proceeds")
         trade_date, local_time, settled_on, reported_on = self._days(attributes)
         external_id = identifier(attributes, "transactionID")
         name = (
-            external_id
-            or identifier(attributes, "tradeID")
-            or f"{pair} {trade_date} {local_time} {quantity} {price}"
+            external_id or identifier(attributes, "tradeID") or f"{pair} {trade_date} {local_time} {quantity} {price}"
         )
         self._groups[name] += 1
         twin = self._groups[name]
@@ -265,9 +219,7 @@ class FlexTrades:
             note=pair[:NOTE_CHARACTERS],
         )
         self._statement.transactions.append(common)
-        self._statement.transactions.append(
-            replace(common, currency=quote, cash_amount=proceeds, price=price, leg=1)
-        )
+        self._statement.transactions.append(replace(common, currency=quote, cash_amount=proceeds, price=price, leg=1))
         if commission:
             self._statement.transactions.append(
                 replace(common, kind="fee", currency=fee_currency, cash_amount=commission, leg=2)
@@ -279,6 +231,48 @@ class FlexTrades:
             return
         self._marked.add((instrument, day))
         self._statement.prices.append(PriceRow(instrument, day, close, instrument.currency))
+
+
+class _Booked:
+    """Trades that a cancel may mean, found by opposite quantity and equal price and then by id or day; each is
+    taken once."""
+
+    def __init__(self, rows: Sequence[TransactionRow], trade_ids: Mapping[int, str]) -> None:
+        self._found: defaultdict[tuple[object, ...], deque[int]] = defaultdict(deque)
+        self._taken: set[int] = set()
+        for index, row in enumerate(rows):
+            if row.kind not in ("buy", "sell"):
+                continue
+            content = _content(row, row.quantity)
+            trade_id = trade_ids.get(row.line, "")
+            self._found["transaction", row.external_id, content].append(index)
+            self._found["trade", trade_id, content].append(index)
+            self._found["day", row.trade_date, content].append(index)
+            if not trade_id:
+                self._found["day without trade", row.trade_date, content].append(index)
+            if not row.external_id:
+                self._found["day without transaction", row.trade_date, content].append(index)
+
+    def take(self, cancel: TransactionRow, transaction_id: str, trade_id: str) -> int | None:
+        """The index of the canceled trade. A trade that bears another id than the cancel names is not meant."""
+        content = _content(cancel, -cancel.quantity if cancel.quantity is not None else None)
+        keys: list[tuple[object, ...]] = []
+        if transaction_id:
+            keys.append(("transaction", transaction_id, content))
+        if trade_id:
+            keys += [("trade", trade_id, content), ("day without trade", cancel.trade_date, content)]
+        elif transaction_id:
+            keys.append(("day without transaction", cancel.trade_date, content))
+        else:
+            keys.append(("day", cancel.trade_date, content))
+        for key in keys:
+            waiting = self._found.get(key)
+            while waiting:
+                index = waiting.popleft()
+                if index not in self._taken:
+                    self._taken.add(index)
+                    return index
+        return None
 
 
 def _kind(quantity: Decimal, category: str, notes: str) -> str:

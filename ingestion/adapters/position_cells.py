@@ -165,7 +165,9 @@ def read_positions(
         if price is not None:
             statement.prices.append(price)
     progress(total, total)
-    completeness: Completeness = "broken" if statement.problems else "declared" if options.whole else "inferred"
+    completeness: Completeness = "declared" if options.whole else "inferred"
+    if statement.problems:
+        completeness = "broken"
     statement.coverage = [
         CoverageRow(account, "positions", day, day, completeness) for account, day in sorted(held)
     ]
