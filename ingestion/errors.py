@@ -29,3 +29,13 @@ class UnfitNumber(Invalid):
 
 class RowGone(NotFound):
     code = "not_found"
+
+
+class FileUnreadable(Invalid):
+    """`reason` names why, `line` where (null = the file as a whole)."""
+
+    code, title = "file_refused", "This file cannot be read"
+
+
+class ProfileExists(Conflict):
+    code, title = "profile_exists", "These columns have a profile"

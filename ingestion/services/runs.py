@@ -18,13 +18,14 @@ from django.utils import timezone
 
 from ingestion import identity, reading, selectors, staging
 from ingestion.adapters.base import FileRefused, NeedsMapping, Problem, Statement
-from ingestion.errors import QuotaExceeded
+from ingestion.errors import NotAnswerable, QuotaExceeded
 from ingestion.models import OPEN_STATUSES, ImportProfile, ImportRun, JobStatus, Source
 from ingestion.options import ImportOptions
 from ingestion.reading import Recognized
 from ingestion.services.news import tell_end, tell_progress
 from ingestion.services.sources import announce_facts, default_source
 from ingestion.services.uploads import raw_bytes
+from stackmotive.common.sealing import SealBroken
 
 log = structlog.get_logger(__name__)
 LEASE = dt.timedelta(seconds=30)  # renewed by progress; a dead worker's run is taken up again after it
@@ -81,9 +82,9 @@ def claim(*, run_id: UUID) -> ImportRun | None:
 def read_and_stage(run: ImportRun) -> None:
     """From the bytes of a claimed run to its end, or to where the ledger takes over. Raises LeaseLost."""
     options = ImportOptions.from_json(run.options)
-    content = raw_bytes(run)
     recognized: Recognized | None = None
     try:
+        content = raw_bytes(run)
         recognized = reading.recognize(
             content,
             filename=run.filename,
@@ -94,8 +95,10 @@ def read_and_stage(run: ImportRun) -> None:
         statement = reading.parse(content, recognized, Heartbeat(run))
     except FileRefused as refusal:
         end_failed(run, code=refusal.code, detail=refusal.detail, line=refusal.line)
-    except QuotaExceeded as exceeded:
-        end_failed(run, code=exceeded.code, detail=exceeded.detail)
+    except (QuotaExceeded, NotAnswerable) as problem:
+        end_failed(run, code=problem.code, detail=problem.detail)
+    except SealBroken:
+        end_failed(run, code="unsealed", detail="The stored file cannot be opened with the configured keys. Upload it again.")
     except NeedsMapping as asked:
         assert recognized is not None  # noqa: S101  # only parsing asks
         end_asking(run, questions=reading.as_questions(asked, recognized))

@@ -1,0 +1,228 @@
+"""The ingestion API: sources, imports, previews and profiles."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_view
+from rest_framework import mixins
+from rest_framework.decorators import action
+from rest_framework.parsers import BaseParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+
+from accounts.idempotency import idempotent
+from accounts.models import Tier
+from accounts.permissions import AtLeast
+from ingestion import selectors, services, tasks
+from ingestion.adapters.column_guesses import header_fingerprint
+from ingestion.api import serializers
+from ingestion.api.parsing import UploadParser
+from ingestion.models import ImportProfile, ImportRun, Source
+from ingestion.services import profiles
+from stackmotive.common.parsing import StrictJSONParser
+from stackmotive.common.views import OwnedViewSet, accepted
+
+SEE_AND_RUN = AtLeast(read=Tier.NAVIGATOR, write=Tier.OPERATOR)
+
+
+@extend_schema_view(
+    list=extend_schema(responses=serializers.SourceSerializer(many=True)),
+    retrieve=extend_schema(responses=serializers.SourceSerializer),
+    destroy=extend_schema(
+        parameters=[OpenApiParameter("keep", bool, description="false: its facts are no longer believed either.")],
+        responses={204: OpenApiResponse(description="Retired: credentials erased, facts stay.")},
+    ),
+)
+class SourceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, OwnedViewSet):
+    """Where facts come from. Lower priority numbers are believed first."""
+
+    tiers = SEE_AND_RUN
+    queryset = Source.objects.all()
+    serializer_class = serializers.SourceSerializer
+    filterset_fields = ("kind", "enabled")
+    ordering_fields = ("name", "priority", "created_at")
+
+    def get_queryset(self) -> QuerySet[Source]:
+        if getattr(self, "swagger_fake_view", False):
+            return Source.objects.none()
+        return selectors.sources(user_id=self.request.user.pk)  # type: ignore[arg-type]
+
+    @extend_schema(request=serializers.SourceRequestSerializer, responses={201: serializers.SourceSerializer})
+    @idempotent
+    def create(self, request: Request) -> Response:
+        asked = serializers.SourceRequestSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        values = dict(asked.validated_data)
+        values["parameters"] = values.pop("settings", None)
+        source = services.create_source(user=request.user, **values)  # type: ignore[arg-type]
+        address = reverse("source-detail", args=[source.pk], request=request)
+        return Response(self.get_serializer(source).data, status=201, headers={"Location": address})
+
+    @extend_schema(request=serializers.SourceChangeSerializer, responses={200: serializers.SourceSerializer})
+    def update(self, request: Request, pk: str) -> Response:
+        return self._change(request, is_partial=False)
+
+    @extend_schema(request=serializers.SourceChangeSerializer, responses={200: serializers.SourceSerializer})
+    def partial_update(self, request: Request, pk: str) -> Response:
+        return self._change(request, is_partial=True)
+
+    def _change(self, request: Request, *, is_partial: bool) -> Response:
+        source: Source = self.get_object()
+        asked = serializers.SourceChangeSerializer(data=request.data, partial=is_partial)
+        asked.is_valid(raise_exception=True)
+        values = dict(asked.validated_data)
+        credentials = values.pop("credentials", None)
+        source = services.update_source(source=source, values=values, credentials=credentials)
+        return Response(self.get_serializer(source).data)
+
+    def destroy(self, request: Request, pk: str) -> Response:
+        keep = request.query_params.get("keep", "").lower() not in ("false", "0")
+        services.retire_source(source=self.get_object(), keep=keep)
+        return Response(status=204)
+
+
+ROWS_PARAMETERS = [
+    OpenApiParameter("status", str, enum=["rejected", "ignored", "staged"], description="Without it: rejected and ignored rows.")
+]
+
+
+@extend_schema_view(
+    list=extend_schema(responses=serializers.ImportRunSerializer(many=True)),
+    retrieve=extend_schema(responses=serializers.ImportRunSerializer),
+)
+class ImportRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, OwnedViewSet):
+    """Imports of files: the jobs, what became of their rows, and taking them back."""
+
+    tiers = SEE_AND_RUN
+    queryset = ImportRun.objects.all()
+    serializer_class = serializers.ImportRunSerializer
+    parser_classes: Sequence[type[BaseParser]] = (UploadParser, StrictJSONParser)
+    filterset_fields = ("status", "source", "layout", "trigger")
+    ordering_fields = ("created_at", "finished_at")
+    costly = {"create": "import", "preview": "preview"}
+
+    def get_queryset(self) -> QuerySet[ImportRun]:
+        if getattr(self, "swagger_fake_view", False):
+            return ImportRun.objects.none()
+        return selectors.import_runs(user_id=self.request.user.pk)  # type: ignore[arg-type]
+
+    @extend_schema(
+        request={"multipart/form-data": serializers.ImportRequestSerializer}, responses={202: serializers.ImportRunSerializer}
+    )
+    @idempotent
+    def create(self, request: Request) -> Response:
+        """Import a file. An equal upload that is still open is joined: its run is answered."""
+        asked = self._asked(request)
+        file = asked.validated_data["file"]
+        run = tasks.enqueue_import(
+            user=request.user,
+            content=file.read(),
+            filename=file.name or "",
+            source=asked.validated_data.get("source"),
+            options=asked.options(),
+        )
+        return self._accepted(run)
+
+    @extend_schema(
+        request={"multipart/form-data": serializers.ImportRequestSerializer}, responses={200: serializers.PreviewSerializer}
+    )
+    @action(detail=False, methods=["post"])
+    def preview(self, request: Request) -> Response:
+        """Read a file and answer what an import would do. Nothing is stored."""
+        asked = self._asked(request)
+        file = asked.validated_data["file"]
+        preview = services.preview_import(
+            user=request.user,  # type: ignore[arg-type]
+            content=file.read(),
+            filename=file.name or "",
+            source=asked.validated_data.get("source"),
+            options=asked.options(),
+        )
+        return Response(serializers.PreviewSerializer(preview).data)
+
+    @extend_schema(parameters=ROWS_PARAMETERS, responses=serializers.LeftOutSerializer(many=True))
+    @action(detail=True, methods=["get"], filterset_fields=(), ordering_fields=())
+    def rows(self, request: Request, pk: str) -> Response:
+        """The rows of a file by what became of them, in the order of the file. Staged rows have other members."""
+        run: ImportRun = self.get_object()
+        asked = serializers.RowsQuerySerializer(data=request.query_params)
+        asked.is_valid(raise_exception=True)
+        status = asked.validated_data.get("status", "")
+        body: Any
+        if status == "staged":
+            keys = self.paginate_queryset(selectors.staged_row_keys(content_id=run.content_id))
+            page = selectors.staged_rows(content_id=run.content_id or 0, keys=keys or ())
+            body = serializers.StagedRowSerializer(page, many=True).data
+        else:
+            left_out = self.paginate_queryset(selectors.rows_left_out(run=run, verdict=status))
+            body = serializers.LeftOutSerializer(left_out, many=True).data  # type: ignore[arg-type]
+        return self.get_paginated_response(body)
+
+    @extend_schema(request=None, responses={200: serializers.ImportRunSerializer})
+    @action(detail=True, methods=["post"])
+    @idempotent
+    def undo(self, request: Request, pk: str) -> Response:
+        """Take back what this import brought. Uploading the file again puts it back."""
+        run = services.undo_import(run=self.get_object())
+        return Response(self.get_serializer(run).data)
+
+    @extend_schema(request=serializers.ImportAnswersSerializer, responses={202: serializers.ImportRunSerializer})
+    @action(detail=True, methods=["post"])
+    @idempotent
+    def mapping(self, request: Request, pk: str) -> Response:
+        """Answer what a run with status needs_mapping asks; it goes on with the file that was sent."""
+        run: ImportRun = self.get_object()
+        asked = serializers.ImportAnswersSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        return self._accepted(tasks.enqueue_answers(run=run, answers=asked.said()))
+
+    def _asked(self, request: Request) -> serializers.ImportRequestSerializer:
+        asked = serializers.ImportRequestSerializer(data=request.data, context=self.get_serializer_context())
+        asked.is_valid(raise_exception=True)
+        return asked
+
+    def _accepted(self, run: ImportRun) -> Response:
+        address = reverse("import-detail", args=[run.pk], request=self.request)
+        return accepted(self.get_serializer(run).data, location=address)
+
+
+@extend_schema_view(
+    list=extend_schema(responses=serializers.ImportProfileSerializer(many=True)),
+    retrieve=extend_schema(responses=serializers.ImportProfileSerializer),
+)
+class ImportProfileViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, mixins.DestroyModelMixin, OwnedViewSet):
+    """Saved mappings of CSV columns; used unasked for the next file with the same columns."""
+
+    tiers = SEE_AND_RUN
+    queryset = ImportProfile.objects.all()
+    serializer_class = serializers.ImportProfileSerializer
+    ordering_fields = ("name", "created_at")
+
+    def get_queryset(self) -> QuerySet[ImportProfile]:
+        if getattr(self, "swagger_fake_view", False):
+            return ImportProfile.objects.none()
+        return selectors.import_profiles(user_id=self.request.user.pk)  # type: ignore[arg-type]
+
+    @extend_schema(request=serializers.ImportProfileRequestSerializer, responses={201: serializers.ImportProfileSerializer})
+    @idempotent
+    def create(self, request: Request) -> Response:
+        asked = serializers.ImportProfileRequestSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        profile = profiles.create_profile(
+            user=request.user,  # type: ignore[arg-type]
+            name=asked.validated_data["name"],
+            header_digest=header_fingerprint(asked.validated_data["columns"]),
+            options=dict(asked.validated_data["options"]),
+        )
+        address = reverse("import-profile-detail", args=[profile.pk], request=request)
+        return Response(self.get_serializer(profile).data, status=201, headers={"Location": address})
+
+    @extend_schema(request=serializers.ImportProfileChangeSerializer, responses={200: serializers.ImportProfileSerializer})
+    def partial_update(self, request: Request, pk: str) -> Response:
+        profile: ImportProfile = self.get_object()
+        asked = serializers.ImportProfileChangeSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        profiles.change_profile(profile=profile, values=asked.validated_data)
+        return Response(self.get_serializer(profile).data)
