@@ -97,6 +97,9 @@ class AccountLink(models.Model):
     source = models.ForeignKey(Source, models.CASCADE, related_name="account_links")
     reference = models.CharField(max_length=100, blank=True)  # as stated, "" where the source names none
     account = models.ForeignKey(BrokerAccount, models.PROTECT, null=True, related_name="links")
+    automatic = models.ForeignKey(
+        BrokerAccount, models.PROTECT, null=True, related_name="+"
+    )  # where no decision says otherwise
     state = models.CharField(max_length=10, choices=State.choices, default=State.LINKED)
     evidence = models.JSONField(default=dict)
 
@@ -124,7 +127,9 @@ class Instrument(models.Model):
     """Something that can be held. Catalog rows (user null) are shared and not changed by any user's facts; others are private."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True, blank=True, related_name="instruments")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, null=True, blank=True, related_name="instruments"
+    )
     kind = models.CharField(max_length=12, choices=InstrumentKind.choices, default=InstrumentKind.OTHER)
     symbol = models.CharField(max_length=60)
     name = models.CharField(max_length=200, blank=True)
@@ -149,7 +154,9 @@ class Listing(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["instrument", "exchange", "currency"], name="listing_once_per_exchange_and_currency")
+            models.UniqueConstraint(
+                fields=["instrument", "exchange", "currency"], name="listing_once_per_exchange_and_currency"
+            )
         ]
 
     def __str__(self) -> str:
@@ -187,6 +194,9 @@ class InstrumentLink(models.Model):
     key = models.CharField(max_length=32)
     instrument = models.ForeignKey(Instrument, models.PROTECT, related_name="links")
     listing = models.ForeignKey(Listing, models.PROTECT, null=True, related_name="links")
+    own = models.ForeignKey(
+        Instrument, models.PROTECT, null=True, related_name="+"
+    )  # made for this key: returns when a join is undone
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["source", "key"], name="instrumentlink_one_per_key")]
@@ -246,7 +256,9 @@ class Transaction(models.Model):
     leg = models.PositiveSmallIntegerField(default=0)
     position = models.PositiveIntegerField(default=0)  # order inside its day (DESIGN 5.10)
     note = models.TextField(blank=True)
-    source = models.ForeignKey(Source, models.PROTECT, null=True, related_name="won_transactions")  # null for adjustments
+    source = models.ForeignKey(
+        Source, models.PROTECT, null=True, related_name="won_transactions"
+    )  # null for adjustments
     is_manual = models.BooleanField(default=False)
     objects = OwnedQuerySet.as_manager()
 
@@ -283,7 +295,9 @@ class ReportedBalance(models.Model):
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="reported_balances")
     account = models.ForeignKey(BrokerAccount, models.CASCADE, related_name="reported_balances")
-    instrument = models.ForeignKey(Instrument, models.PROTECT, null=True, related_name="reported_balances")  # null = cash
+    instrument = models.ForeignKey(
+        Instrument, models.PROTECT, null=True, related_name="reported_balances"
+    )  # null = cash
     currency = models.CharField(max_length=3, blank=True)
     as_of = models.DateField()
     value = RecordedField()
@@ -295,7 +309,9 @@ class ReportedBalance(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["account", "instrument", "currency", "as_of"], name="reportedbalance_once_per_day", nulls_distinct=False
+                fields=["account", "instrument", "currency", "as_of"],
+                name="reportedbalance_once_per_day",
+                nulls_distinct=False,
             )
         ]
 
@@ -396,7 +412,11 @@ class LedgerState(models.Model):
     dirty_since = models.DateTimeField(null=True)
 
     class Meta:
-        constraints = [models.CheckConstraint(condition=Q(valued_version__lte=models.F("ledger_version")), name="ledgerstate_in_order")]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(valued_version__lte=models.F("ledger_version")), name="ledgerstate_in_order"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"facts {self.facts_version}, ledger {self.ledger_version}, valued {self.valued_version}"

@@ -1,0 +1,33 @@
+"""What can be wrong around truth."""
+
+from stackmotive.common.problems import Conflict, Invalid, NotFound
+
+
+class AccountClaimed(Conflict):
+    code = "account_claimed"
+    title = "Sources claim this account"
+
+
+class AlreadyRevoked(Conflict):
+    code = "already_revoked"
+    title = "This decision was taken back before"
+
+
+class UnknownInstrument(NotFound):
+    code = "unknown_instrument"
+    title = "There is no such instrument"
+
+
+class AmbiguousInstrument(Conflict):
+    code = "ambiguous_instrument"
+    title = "Several instruments go by this name"
+
+
+class UnfitDecision(Invalid):
+    code = "unfit_decision"
+    title = "This decision does not fit what it is about"
+
+
+class LedgerBusy(Conflict):
+    code = "ledger_busy"
+    title = "The facts keep changing"

@@ -1,0 +1,332 @@
+"""Loading a user's facts in force and resolving what they name, in a constant number of queries."""
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from accounts.models import User
+from federation.accounts import AccountPlan, AccountRulings, Spot, Usage, plan_accounts
+from federation.coverage import window
+from federation.instruments import InstrumentPlan, Named, Naming, known_instruments, plan_instruments
+from federation.models import AccountLink, BrokerAccount, Decision
+from federation.rows import AccountInfo, ContentInfo, HoldingKey, Report, SourceInfo, StagedRow, Stated, Window
+from federation.truth import AccountFacts, Facts, Rulings
+
+CONTENTS = """
+SELECT c.id, c.source_id, c.layout, c.institution, c.references_issued, c.generated_at, c.default_account, c.cash_mode,
+       c.time_order = 'descending', c.base_currencies::text, a.number, a.arrived_at, r.trigger IN ('pull', 'scheduled')
+FROM ingestion_content c
+JOIN ingestion_source s ON s.id = c.source_id AND s.user_id = %(user)s AND s.enabled
+JOIN LATERAL (SELECT number, arrived_at, run_id FROM ingestion_arrival WHERE content_id = c.id ORDER BY number DESC LIMIT 1) a
+     ON TRUE
+LEFT JOIN ingestion_importrun r ON r.id = a.run_id
+WHERE a.number > COALESCE((SELECT MAX(number) FROM ingestion_withdrawal WHERE content_id = c.id), -1)
+ORDER BY c.id
+"""
+USAGES = """
+SELECT content_id, account_ref, 'transactions', instrument_key, currency, COUNT(*) FROM ingestion_stagedtransaction
+WHERE content_id = ANY(%(contents)s) GROUP BY 1, 2, 4, 5
+UNION ALL SELECT content_id, account_ref, 'positions', instrument_key, currency, COUNT(*) FROM ingestion_stagedposition
+WHERE content_id = ANY(%(contents)s) GROUP BY 1, 2, 4, 5
+UNION ALL SELECT content_id, account_ref, 'cash', '', currency, COUNT(*) FROM ingestion_stagedcash
+WHERE content_id = ANY(%(contents)s) GROUP BY 1, 2, 5
+UNION ALL SELECT content_id, account_ref, section, '', '', 0 FROM ingestion_coverage WHERE content_id = ANY(%(contents)s)
+"""
+NAMES = """
+SELECT DISTINCT ON (c.source_id, i.key) c.source_id, i.key, i.id, i.symbol, i.name, i.kind, i.isin, i.figi, i.cusip, i.conid,
+       i.exchange, i.currency, i.multiplier
+FROM ingestion_stagedinstrument i JOIN ingestion_content c ON c.id = i.content_id
+WHERE i.content_id = ANY(%(contents)s) ORDER BY c.source_id, i.key, i.id
+"""
+COVERAGE = """
+SELECT content_id, account_ref, section, start, "end", completeness FROM ingestion_coverage
+WHERE content_id = ANY(%(contents)s) ORDER BY id
+"""
+TRANSACTIONS = """
+SELECT id, content_id, uid, identity, has_own_id, line, account_ref, instrument_key, kind, trade_date, traded_at, local_time,
+       settled_on, reported_on, quantity, price, currency, fee, fee_currency, tax, cash_amount, cash_currency, fx_rate, ratio,
+       external_id, "group", leg, note
+FROM ingestion_stagedtransaction WHERE content_id = ANY(%(contents)s) ORDER BY id
+"""
+POSITIONS = """
+SELECT content_id, account_ref, line, instrument_key, currency, quantity, cost_basis, as_of FROM ingestion_stagedposition
+WHERE content_id = ANY(%(contents)s) ORDER BY id
+"""
+CASH = """
+SELECT content_id, account_ref, line, '', currency, balance, NULL, as_of FROM ingestion_stagedcash
+WHERE content_id = ANY(%(contents)s) ORDER BY id
+"""
+CHANGED_CONTENTS = """
+SELECT c.id, c.source_id, c.default_account FROM ingestion_content c
+JOIN ingestion_source s ON s.id = c.source_id AND s.user_id = %(user)s
+WHERE EXISTS (SELECT 1 FROM ingestion_arrival WHERE content_id = c.id AND number > %(since)s)
+   OR EXISTS (SELECT 1 FROM ingestion_withdrawal WHERE content_id = c.id AND number > %(since)s)
+"""
+REFERENCES = """
+SELECT DISTINCT content_id, account_ref FROM ingestion_stagedtransaction WHERE content_id = ANY(%(contents)s)
+UNION SELECT DISTINCT content_id, account_ref FROM ingestion_stagedposition WHERE content_id = ANY(%(contents)s)
+UNION SELECT DISTINCT content_id, account_ref FROM ingestion_stagedcash WHERE content_id = ANY(%(contents)s)
+UNION SELECT DISTINCT content_id, account_ref FROM ingestion_coverage WHERE content_id = ANY(%(contents)s)
+"""
+
+
+def rows_of(sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return cursor.fetchall()
+
+
+@dataclass(slots=True)
+class Resolved:
+    """The names of a user's facts in force, and what they mean."""
+
+    user: User
+    number: int
+    sources: dict[UUID, SourceInfo]
+    contents: dict[int, ContentInfo]
+    accounts: AccountPlan
+    known_accounts: dict[UUID, BrokerAccount]
+    instruments: InstrumentPlan
+    names: dict[Naming, Named]
+    decisions: list[Decision]
+    is_moved: bool = field(default=False)  # a link, listing or instrument changed: every account may be touched
+
+    def spot(self, content: int, reference: str) -> Spot:
+        about = self.contents[content]
+        default = about.default_account if not reference and about.default_account in self.known_accounts else None
+        return (about.source, default, reference)
+
+    def account_of(self, content: int, reference: str) -> UUID | None:
+        return self.accounts.spots.get(self.spot(content, reference))
+
+
+def resolve(user_id: UUID) -> Resolved:
+    """Read the names and plan what they mean. Writes nothing.
+
+    The number is read first: a fact that commits meanwhile makes the number at the end another one.
+    """
+    user = User.objects.get(pk=user_id)
+    contents = {content.id: content for content in map(_content, rows_of(CONTENTS, user=user_id))}
+    pulled = {content.source for content in contents.values() if content.pulled}
+    sources = {
+        row[0]: SourceInfo(*row, pulled=row[0] in pulled)
+        for row in user.sources.filter(enabled=True).values_list("id", "kind", "priority", "name")
+    }
+    wanted = list(contents)
+    usages = [Usage(*row) for row in rows_of(USAGES, contents=wanted)]
+    decisions = list(Decision.objects.filter(user=user, revocation=None).order_by("number"))
+    known = {one.pk: one for one in BrokerAccount.objects.filter(user=user).select_related("institution")}
+    accounts = plan_accounts(
+        user_id=user_id,
+        base_currency=user.base_currency,
+        sources=sources,
+        contents=contents,
+        usages=usages,
+        accounts=known,
+        links={(link.source_id, link.reference): link for link in AccountLink.objects.filter(source__user=user)},
+        rulings=_account_rulings(decisions),
+    )
+    known_accounts = known | {one.pk: one for one in accounts.new_accounts}
+    resolved = Resolved(user, user.fact_number, sources, contents, accounts, known, InstrumentPlan(), {}, decisions)
+    names = _names(resolved, usages)
+    resolved.names = {one.naming: one for one in names}
+    resolved.instruments = plan_instruments(
+        names, user_id=user_id, sources=sources, known=known_instruments(user_id, names)
+    )
+    resolved.known_accounts = known_accounts
+    resolved.is_moved = bool(accounts.changed_links or resolved.instruments.changed_links)
+    return resolved
+
+
+def _content(row: tuple[Any, ...]) -> ContentInfo:
+    values = list(row)
+    values[9] = json.loads(values[9])
+    values[12] = bool(values[12])
+    return ContentInfo(*values)
+
+
+def _names(resolved: Resolved, usages: Iterable[Usage]) -> list[Named]:
+    """Every naming in force, with the accounts that use it and the currency most of its rows are in."""
+    used: dict[Naming, set[UUID]] = defaultdict(set)
+    priced: dict[Naming, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for usage in usages:
+        if usage.instrument_key:
+            naming = (resolved.contents[usage.content].source, usage.instrument_key)
+            account = resolved.account_of(usage.content, usage.reference)
+            if account is not None:
+                used[naming].add(account)
+            if usage.currency:
+                priced[naming][usage.currency] += usage.rows
+    names = []
+    for row in rows_of(NAMES, contents=list(resolved.contents)):
+        naming = (row[0], row[1])
+        counts = priced[naming]
+        currency = min(counts, key=lambda one: (-counts[one], one)) if counts else ""
+        names.append(Named(*row, accounts=frozenset(used[naming]), row_currency=currency))
+    return names
+
+
+def load(resolved: Resolved, accounts: Collection[UUID] | None = None) -> Facts:
+    """The facts of `accounts` (null = all of the user's), resolved."""
+    spots = {
+        spot: account
+        for spot, account in resolved.accounts.spots.items()
+        if account is not None and (accounts is None or account in accounts)
+    }
+    sources_wanted = {spot[0] for spot in spots}
+    wanted = [content.id for content in resolved.contents.values() if content.source in sources_wanted]
+    stated: dict[Spot, _Collected] = {spot: _Collected() for spot in spots}
+    for content, reference, section, start, end, completeness in rows_of(COVERAGE, contents=wanted):
+        if (into := stated.get(resolved.spot(content, reference))) is not None:
+            into.windows[section].extend(window(resolved.contents[content], start, end, completeness))
+    namings = resolved.instruments.namings
+    for cells in rows_of(TRANSACTIONS, contents=wanted):
+        if (into := stated.get(resolved.spot(cells[1], cells[6]))) is not None:
+            row = StagedRow(*cells)
+            row.source = resolved.contents[row.content].source
+            if row.instrument_key:
+                row.instrument, row.listing = namings.get((row.source, row.instrument_key), (None, None))
+            into.rows.append(row)
+    for sql, name in ((POSITIONS, "positions"), (CASH, "cash")):
+        for content, reference, line, key, currency, value, cost, as_of in rows_of(sql, contents=wanted):
+            if (into := stated.get(resolved.spot(content, reference))) is not None:
+                source = resolved.contents[content].source
+                instrument = namings[(source, key)][0] if key else None
+                into.reports[name].append(Report(content, source, line, instrument, currency, value, cost, as_of))
+    asked = set(spots.values()) if accounts is None else set(accounts) & resolved.known_accounts.keys()
+    by_account: dict[UUID, list[Stated]] = {account: [] for account in asked}
+    for spot, account in spots.items():
+        by_account[account].append(stated[spot].stated(spot[0]))
+    return Facts(
+        user=resolved.user.pk,
+        number=resolved.number,
+        sources=resolved.sources,
+        contents=resolved.contents,
+        accounts=[
+            AccountFacts(_account_info(resolved.known_accounts[account]), tuple(by_account[account]))
+            for account in sorted(by_account)
+        ],
+        multipliers=resolved.instruments.multipliers,
+        rulings=_rulings(resolved),
+    )
+
+
+class _Collected:
+    """What one source says under one reference, being gathered."""
+
+    def __init__(self) -> None:
+        self.windows: dict[str, list[Window]] = defaultdict(list)
+        self.rows: list[StagedRow] = []
+        self.reports: dict[str, list[Report]] = defaultdict(list)
+
+    def stated(self, source: UUID) -> Stated:
+        return Stated(
+            source=source,
+            transactions=tuple(self.windows["transactions"]),
+            positions=tuple(self.windows["positions"]),
+            cash=tuple(self.windows["cash"]),
+            rows=tuple(self.rows),
+            position_reports=tuple(self.reports["positions"]),
+            cash_reports=tuple(self.reports["cash"]),
+        )
+
+
+def _account_info(account: BrokerAccount) -> AccountInfo:
+    return AccountInfo(account.pk, account.currency, account.tracking, account.cash_mode)
+
+
+def touched_accounts(resolved: Resolved, *, since: int) -> set[UUID] | None:
+    """Accounts whose facts have changed after number `since`; null where that cannot be told and all must be computed.
+
+    A withdrawn content is no longer in force, so its accounts are found by the stored links.
+    """
+    if resolved.is_moved or since == 0:
+        return None
+    causes = resolved.user.fact_versions.filter(number__gt=since).exclude(cause__in=CONTENT_CAUSES)
+    if causes.exists():
+        return None
+    changed = {row[0]: row for row in rows_of(CHANGED_CONTENTS, user=resolved.user.pk, since=since)}
+    stored = {
+        (source, reference): account
+        for source, reference, account in AccountLink.objects.filter(source__user=resolved.user).values_list(
+            "source_id", "reference", "account_id"
+        )
+    }
+    touched: set[UUID] = set()
+    for content, reference in rows_of(REFERENCES, contents=list(changed)):
+        _, source, default = changed[content]
+        if content in resolved.contents:
+            account = resolved.account_of(content, reference)
+        elif not reference and default in resolved.known_accounts:
+            account = default
+        else:
+            account = stored.get((source, reference)) or _named_account(reference, resolved)
+        if account is not None:
+            touched.add(account)
+    return touched
+
+
+def _named_account(reference: str, resolved: Resolved) -> UUID | None:
+    try:
+        named = UUID(reference)
+    except ValueError:
+        return None
+    return named if named in resolved.known_accounts else None
+
+
+CONTENT_CAUSES = ("import", "upload", "pull", "manual", "undo")
+"""Causes of fact numbers that change contents only: the accounts they name are all that is touched."""
+
+
+# --- decisions as the rules ask for them ----------------------------------------------------------
+
+
+def _account_rulings(decisions: Iterable[Decision]) -> AccountRulings:
+    rulings = AccountRulings()
+    for decision in decisions:
+        if "reference" not in decision.keys:
+            continue
+        source, reference = decision.keys["reference"]
+        if decision.kind == Decision.Kind.LINK_ACCOUNT:
+            rulings.linked[(UUID(source), reference)] = UUID(decision.value["account"])
+            rulings.ignored.discard((UUID(source), reference))
+        elif decision.kind == Decision.Kind.IGNORE:
+            rulings.ignored.add((UUID(source), reference))
+    return rulings
+
+
+def _rulings(resolved: Resolved) -> Rulings:
+    """Later decisions on the same key take the place of earlier ones."""
+    rulings = Rulings()
+    for decision in resolved.decisions:
+        rows = [(UUID(source), identity) for source, identity in decision.keys.get("rows", ())]
+        if decision.kind == Decision.Kind.IGNORE:
+            rulings.ignored.update(rows)
+        elif decision.kind == Decision.Kind.BOOK:
+            rulings.booked.update(rows)
+        elif decision.kind == Decision.Kind.CHOOSE:
+            source = UUID(decision.value["source"])
+            rulings.chosen_rows.update(dict.fromkeys(rows, source))
+            if "account" in decision.keys:
+                until = decision.value.get("until")
+                choice = (source, date.fromisoformat(until) if until else None)
+                for key in _holdings(decision, resolved):
+                    rulings.chosen_holdings[(UUID(decision.keys["account"]), key)] = choice
+    return rulings
+
+
+def _holdings(decision: Decision, resolved: Resolved) -> set[HoldingKey]:
+    if "currency" in decision.keys:
+        return {HoldingKey(None, decision.keys["currency"])}
+    namings = ((UUID(source), key) for source, key in decision.keys.get("instruments", ()))
+    return {
+        HoldingKey(resolved.instruments.namings[naming][0], "")
+        for naming in namings
+        if naming in resolved.instruments.namings
+    }

@@ -1,0 +1,254 @@
+"""Writing what follows from the facts: only rows that differ are touched, so an unchanged run writes none (DESIGN 5.12).
+
+Rows are compared in memory with what is stored and go in by COPY. Call under the user's ledger lock.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from datetime import date
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from federation.rows import LedgerRow
+from stackmotive.common.money import plain
+
+TRANSACTION_COLUMNS = tuple(
+    {
+        "user": "user_id",
+        "account": "account_id",
+        "instrument": "instrument_id",
+        "listing": "listing_id",
+        "source": "source_id",
+    }.get(field.name, field.name)
+    for field in fields(LedgerRow)
+)
+CLAIM_COLUMNS = ("transaction_id", "staged_id", "source_id", "won", "rule")
+BALANCE_COLUMNS = (
+    "user_id", "account_id", "instrument_id", "currency", "as_of", "value", "cost_basis", "source_id", "rule", "candidates",
+)  # fmt: skip
+CONFLICT_COLUMNS = (
+    "id", "user_id", "kind", "key", "account_id", "instrument_id", "candidates", "winner", "rule", "status", "difference",
+    "effect_base",
+)  # fmt: skip
+HASH_MODULUS = 1 << 256
+ROW_DAY = TRANSACTION_COLUMNS.index("trade_date")
+
+Row = tuple[Any, ...]
+
+
+@dataclass(slots=True)
+class Difference:
+    """What a table lacked: rows by key. `gone` and `old` are as stored, `new` as computed."""
+
+    inserted: dict[Hashable, Row]
+    changed: dict[Hashable, Row]
+    gone: dict[Hashable, Row]
+    old: dict[Hashable, Row]  # of `changed`
+
+    def __bool__(self) -> bool:
+        return bool(self.inserted or self.changed or self.gone)
+
+    @property
+    def size(self) -> int:
+        return len(self.inserted) + len(self.changed) + len(self.gone)
+
+    def all_rows(self) -> Iterable[Row]:
+        for rows in (self.inserted, self.changed, self.gone, self.old):
+            yield from rows.values()
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A derived table. `scope`: the column whose values say which rows a run computed; `key`: columns that identify a row."""
+
+    name: str
+    columns: tuple[str, ...]
+    key: tuple[str, ...]
+    scope: str
+    json: tuple[str, ...] = ()
+    joined: str = ""
+
+
+TRANSACTIONS = Table("federation_transaction", TRANSACTION_COLUMNS, ("id",), "account_id")
+CLAIMS = Table(
+    "federation_claim",
+    CLAIM_COLUMNS,
+    ("staged_id",),
+    "t.account_id",
+    joined="JOIN federation_transaction t ON t.id = x.transaction_id",
+)
+BALANCES = Table(
+    "federation_reportedbalance",
+    BALANCE_COLUMNS,
+    ("account_id", "instrument_id", "currency", "as_of"),
+    "account_id",
+    json=("candidates",),
+)
+CONFLICTS = Table("federation_conflict", CONFLICT_COLUMNS, ("id",), "account_id", json=("candidates",))
+
+
+def stored_rows(table: Table, accounts: Collection[UUID]) -> dict[Hashable, Row]:
+    """The rows of `accounts` as they stand."""
+    scope = table.scope if "." in table.scope else f"x.{table.scope}"
+    columns = sql.SQL(", ").join(sql.SQL("x.{}").format(sql.Identifier(name)) for name in table.columns)
+    statement = sql.SQL("SELECT {} FROM {} x {} WHERE {} = ANY(%s)").format(
+        columns,
+        sql.Identifier(table.name),
+        sql.SQL(table.joined),
+        sql.SQL(scope),  # type: ignore[arg-type]  # constants
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [list(accounts)])
+        rows = cursor.fetchall()
+    numbers = [table.columns.index(name) for name in table.json]
+    if numbers:
+        rows = [
+            tuple(
+                json.loads(cell) if number in numbers and isinstance(cell, str) else cell
+                for number, cell in enumerate(row)
+            )
+            for row in rows
+        ]
+    key = _key(table)
+    return {key(row): row for row in rows}
+
+
+def compare(table: Table, rows: Iterable[Row], accounts: Collection[UUID]) -> Difference:
+    """What has to be written so that the stored rows of `accounts` are `rows`."""
+    key = _key(table)
+    before = stored_rows(table, accounts)
+    wanted = {key(row): row for row in rows}
+    inserted = {name: row for name, row in wanted.items() if name not in before}
+    changed = {name: row for name, row in wanted.items() if name in before and before[name] != row}
+    gone = {name: row for name, row in before.items() if name not in wanted}
+    return Difference(inserted, changed, gone, {name: before[name] for name in changed})
+
+
+def apply(table: Table, difference: Difference) -> None:
+    """Delete, update, insert: in that order, so that no unique key is taken twice."""
+    if difference.gone:
+        _delete(table, list(difference.gone.values()))
+    if difference.changed:
+        _update(table, list(difference.changed.values()))
+    if difference.inserted:
+        _copy(table, sql.Identifier(table.name), list(difference.inserted.values()))
+
+
+def _key(table: Table) -> Callable[[Row], Hashable]:
+    numbers = [table.columns.index(name) for name in table.key]
+    if len(numbers) == 1:
+        only = numbers[0]
+        return lambda row: row[only]
+    return lambda row: tuple(row[number] for number in numbers)
+
+
+def _copy(table: Table, into: sql.Composable, rows: Sequence[Row]) -> None:
+    names = sql.SQL(", ").join(sql.Identifier(name) for name in table.columns)
+    numbers = {table.columns.index(name) for name in table.json}
+    with connection.cursor() as cursor, cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN").format(into, names)) as copy:
+        for row in rows:
+            copy.write_row(
+                [Jsonb(cell) if number in numbers else cell for number, cell in enumerate(row)] if numbers else row
+            )
+
+
+def _update(table: Table, rows: Sequence[Row]) -> None:
+    target, scratch = sql.Identifier(table.name), sql.Identifier(f"changed_{table.name}")
+    assigned = sql.SQL(", ").join(
+        sql.SQL("{0} = c.{0}").format(sql.Identifier(name)) for name in table.columns if name not in table.key
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql.SQL("CREATE TEMP TABLE {} (LIKE {}) ON COMMIT DROP").format(scratch, target))
+        cursor.execute(
+            sql.SQL("ALTER TABLE {} DROP COLUMN IF EXISTS {}").format(scratch, sql.Identifier(_surrogate(table)))
+        )
+    _copy(table, scratch, rows)
+    with connection.cursor() as cursor:
+        cursor.execute(sql.SQL("UPDATE {} x SET {} FROM {} c WHERE {}").format(target, assigned, scratch, _same(table)))
+        cursor.execute(sql.SQL("DROP TABLE {}").format(scratch))
+
+
+def _delete(table: Table, rows: Sequence[Row]) -> None:
+    scratch = sql.Identifier(f"gone_{table.name}")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            sql.SQL("CREATE TEMP TABLE {} (LIKE {}) ON COMMIT DROP").format(scratch, sql.Identifier(table.name))
+        )
+        cursor.execute(
+            sql.SQL("ALTER TABLE {} DROP COLUMN IF EXISTS {}").format(scratch, sql.Identifier(_surrogate(table)))
+        )
+    _copy(table, scratch, rows)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            sql.SQL("DELETE FROM {} x USING {} c WHERE {}").format(sql.Identifier(table.name), scratch, _same(table))
+        )
+        cursor.execute(sql.SQL("DROP TABLE {}").format(scratch))
+
+
+def _surrogate(table: Table) -> str:
+    """The generated key that a copy of the table must not ask for."""
+    return "no such column" if "id" in table.columns else "id"
+
+
+def _same(table: Table) -> sql.Composable:
+    return sql.SQL(" AND ").join(
+        sql.SQL("x.{0} IS NOT DISTINCT FROM c.{0}").format(sql.Identifier(name)) for name in table.key
+    )
+
+
+def transaction_rows(rows: Iterable[LedgerRow]) -> list[Row]:
+    names = [field.name for field in fields(LedgerRow)]
+    return [tuple(getattr(row, name) for name in names) for row in rows]
+
+
+# --- what a ledger says, whatever its ids ----------------------------------------------------------
+
+
+class Fingerprint:
+    """A hash of ledger rows that does not depend on their ids or order and can be moved on by a difference.
+
+    The sum of the SHA-256 of each row, modulo 2**256: the same rows give the same one, however they came about.
+    """
+
+    def __init__(self, start: str = "0") -> None:
+        self._sum = int(start, 16)
+
+    def add(self, rows: Iterable[Row], sign: int = 1) -> None:
+        for row in rows:
+            told = "\x1f".join(_text(row[number]) for number in _HASHED)
+            digest = int.from_bytes(hashlib.sha256(told.encode()).digest())
+            self._sum = (self._sum + sign * digest) % HASH_MODULUS
+
+    def move(self, difference: Difference) -> None:
+        """From the rows that were stored to those that are."""
+        self.add(difference.gone.values(), -1)
+        self.add(difference.old.values(), -1)
+        self.add(difference.changed.values())
+        self.add(difference.inserted.values())
+
+    def hex(self) -> str:
+        return f"{self._sum:064x}"
+
+
+_UNHASHED = {"id", "user_id", "listing_id", "group", "source_id"}
+_HASHED = tuple(number for number, name in enumerate(TRANSACTION_COLUMNS) if name not in _UNHASHED)
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, Decimal):
+        return plain(value)
+    return str(value)
+
+
+def first_day(differences: Iterable[Difference]) -> date | None:
+    """The earliest day that any changed row of the ledger speaks of."""
+    return min((row[ROW_DAY] for difference in differences for row in difference.all_rows()), default=None)

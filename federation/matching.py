@@ -1,0 +1,308 @@
+"""Which events of different sources are the same event (DESIGN 5.7). A pure step per account.
+
+Sources come in order of authority. The first one's events are anchors; each further source is paired with anchors, and what
+finds no partner becomes an anchor itself. Rows of one source never pair with each other, and no event is used twice.
+"""
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from federation.authority import agree
+from federation.rows import Event, StagedRow
+from stackmotive.common.currencies import minor_unit
+
+PRICE_TOLERANCE = Decimal("0.005")
+ONE_DAY = timedelta(days=1)
+SETTLEMENT = timedelta(days=4)
+TRADES = frozenset({"buy", "sell"})
+PAID_IN = frozenset({"deposit", "transfer_in"})
+PAID_OUT = frozenset({"withdrawal", "transfer_out"})
+
+
+@dataclass(slots=True)
+class Joined:
+    """One event of the account: what each source states of it, the most believed first, and how each was paired."""
+
+    events: list[Event]
+    passes: list[str] = field(default_factory=lambda: ["anchor"])
+
+
+@dataclass(slots=True)
+class Ambiguity:
+    """An event with equally good partners: paired with none of them."""
+
+    event: Event
+    partners: list[Event]
+
+
+@dataclass(slots=True)
+class Matched:
+    joined: list[Joined]
+    ambiguous: list[Ambiguity]
+
+
+def match(sources: Sequence[Sequence[Event]]) -> Matched:
+    """Pair the events of one account. sources: each source's events, in order of authority."""
+    anchors: list[Joined] = []
+    ambiguous: list[Ambiguity] = []
+    for events in sources:
+        if not anchors:
+            anchors = [Joined([event]) for event in events]
+            continue
+        pairing = _Pairing(anchors, events)
+        pairing.run()
+        ambiguous.extend(pairing.ambiguous)
+        anchors.extend(Joined([event]) for event in pairing.unpaired())
+    return Matched(anchors, ambiguous)
+
+
+class _Pairing:
+    """The passes of one source against the anchors."""
+
+    def __init__(self, anchors: Sequence[Joined], events: Sequence[Event]) -> None:
+        self.anchors = sorted(anchors, key=lambda anchor: _order(anchor.events[0]))
+        self.events = sorted(events, key=_order)
+        self.taken: set[int] = set()  # positions in self.anchors
+        self.paired: set[int] = set()  # positions in self.events
+        self.unclear: set[int] = set()
+        self.ambiguous: list[Ambiguity] = []
+
+    def unpaired(self) -> list[Event]:
+        return [event for number, event in enumerate(self.events) if number not in self.paired]
+
+    def run(self) -> None:
+        self._exact("shared_id", _shared_ids)
+        self._exact("exact", lambda event: _trade_key(event, dated=True), good=_same_money)
+        self._exact("exact", lambda event: _cash_keys(event, dated=True), good=_may_be_same_instrument)
+        self._exact("exact", lambda event: _group_key(event, dated=True))
+        self._nearest("close_price", lambda event: _trade_key(event, dated=True), _price_distance)
+        self._bundles()
+        self._nearest("day_apart", lambda event: _trade_key(event, dated=False), _dated_price_distance)
+        self._nearest("day_apart", lambda event: _cash_keys(event, dated=False), _day_distance)
+
+    def _free_anchors(self, keys: "Keys") -> dict[Hashable, list[int]]:
+        index: dict[Hashable, list[int]] = {}
+        for number, anchor in enumerate(self.anchors):
+            if number not in self.taken:
+                for key in keys(anchor.events[0]):
+                    index.setdefault(key, []).append(number)
+        return index
+
+    def _free_events(self) -> Iterable[tuple[int, Event]]:
+        for number, event in enumerate(self.events):
+            if number not in self.paired and number not in self.unclear:
+                yield number, event
+
+    def _join(self, anchor: int, event: int, name: str) -> None:
+        self.taken.add(anchor)
+        self.paired.add(event)
+        self.anchors[anchor].events.append(self.events[event])
+        self.anchors[anchor].passes.append(name)
+
+    def _exact(
+        self, name: str, keys: "Keys", good: Callable[[Event, Event], bool] = lambda anchor, event: True
+    ) -> None:
+        """Equal keys in order: the first free anchor takes the first event, twins go k-th with k-th."""
+        index = self._free_anchors(keys)
+        for number, event in self._free_events():
+            for key in keys(event):
+                partner = next(
+                    (
+                        one
+                        for one in index.get(key, ())
+                        if one not in self.taken and good(self.anchors[one].events[0], event)
+                    ),
+                    None,
+                )
+                if partner is not None:
+                    self._join(partner, number, name)
+                    break
+
+    def _nearest(self, name: str, keys: "Keys", distance: "Distance") -> None:
+        """The nearest anchor in tolerance; two equally near ones that differ are left apart as ambiguous."""
+        index = self._free_anchors(keys)
+        for number, event in list(self._free_events()):
+            measured = [
+                (measure, one)
+                for one in dict.fromkeys(one for key in keys(event) for one in index.get(key, ()))
+                if one not in self.taken and (measure := distance(self.anchors[one].events[0], event)) is not None
+            ]
+            if not measured:
+                continue
+            best = min(measure for measure, _ in measured)
+            nearest = [one for measure, one in measured if measure == best]
+            partners = [self.anchors[one].events[0] for one in nearest]
+            if len({_told(partner) for partner in partners}) > 1:
+                self.unclear.add(number)
+                self.ambiguous.append(Ambiguity(event, partners))
+            else:
+                self._join(nearest[0], number, name)
+
+    def _bundles(self) -> None:
+        """All free fills of one source on a day that together are the one free event of the other."""
+        index = self._free_anchors(lambda event: _bundle_key(event))
+        groups: dict[Hashable, list[int]] = {}
+        for number, event in self._free_events():
+            for key in _bundle_key(event):
+                groups.setdefault(key, []).append(number)
+        for key, fills in groups.items():
+            free = [one for one in index.get(key, ()) if one not in self.taken]
+            if len(free) == 1 and len(fills) > 1:
+                whole, parts = self.anchors[free[0]].events[0], [self.events[one] for one in fills]
+            elif len(fills) == 1 and len(free) > 1:
+                whole, parts = self.events[fills[0]], [self.anchors[one].events[0] for one in free]
+            else:
+                continue
+            if not _is_bundle(whole, parts):
+                continue
+            if len(free) == 1:
+                for one in fills:
+                    self._join(free[0], one, "bundle")
+            else:
+                self._join(free[0], fills[0], "bundle")
+                self.taken.update(free)
+
+
+Keys = Callable[[Event], tuple[Hashable, ...]]
+Distance = Callable[[Event, Event], tuple[int, Decimal] | None]
+
+
+def _order(event: Event) -> tuple[object, ...]:
+    """Ascending time, then values: twins of two sources meet in the same order, whatever their ids."""
+    row = event.legs[0].row
+    time = row.traded_at.isoformat() if row.traded_at else row.local_time
+    return (row.trade_date, time, row.price or 0, row.cash_amount or 0, event.first)
+
+
+def _shared_ids(event: Event) -> tuple[Hashable, ...]:
+    """Own ids of one layout are one id space: a file and a pull of the same broker."""
+    leg = event.legs[0]
+    return ((leg.layout, leg.row.external_id),) if leg.row.has_own_id and leg.row.external_id else ()
+
+
+def _side(row: StagedRow) -> str:
+    if row.kind in TRADES:
+        return "trade"
+    if row.kind in PAID_IN:
+        return "in"
+    return "out" if row.kind in PAID_OUT else row.kind
+
+
+def _trade_key(event: Event, *, dated: bool) -> tuple[Hashable, ...]:
+    row = event.legs[0].row
+    if len(event.legs) != 1 or row.instrument is None or not row.quantity:
+        return ()
+    return ((_side(row), row.instrument, row.quantity, row.trade_date if dated else None),)
+
+
+def _bundle_key(event: Event) -> tuple[Hashable, ...]:
+    row = event.legs[0].row
+    if len(event.legs) != 1 or row.instrument is None or not row.quantity or row.kind not in TRADES:
+        return ()
+    return ((row.instrument, row.quantity > 0, row.currency, row.trade_date),)
+
+
+def _cash_keys(event: Event, *, dated: bool) -> tuple[Hashable, ...]:
+    """Net and gross amount of an event without units, to the minor unit; never a tolerance."""
+    rows = [leg.row for leg in event.legs]
+    main = rows[0]
+    if any(row.quantity for row in rows) or any(row.cash_amount is None for row in rows):
+        return ()
+    currencies = {row.cash_currency or row.currency for row in rows}
+    if len(currencies) != 1:
+        return ()
+    currency = currencies.pop()
+    net = sum((row.cash_amount or Decimal(0) for row in rows), Decimal(0))
+    amounts = {net}
+    if main.kind == "dividend":
+        gross = (main.cash_amount or Decimal(0)) + (main.tax or 0) + (main.fee or 0)
+        amounts |= {gross, main.cash_amount or Decimal(0)}
+    day = main.trade_date if dated else None
+    unit = minor_unit(currency)
+    posted = sorted({amount.quantize(unit, ROUND_HALF_EVEN) for amount in amounts}, key=lambda one: (one != net, one))
+    return tuple((_side(main), currency, amount, day) for amount in posted)
+
+
+def _group_key(event: Event, *, dated: bool) -> tuple[Hashable, ...]:
+    """Events of several legs are equal where every leg is."""
+    if len(event.legs) < 2:
+        return ()
+    legs = []
+    for leg in event.legs:
+        row = leg.row
+        currency = row.cash_currency or row.currency
+        cash = None if row.cash_amount is None else row.cash_amount.quantize(minor_unit(currency), ROUND_HALF_EVEN)
+        legs.append((_side(row), str(row.instrument or ""), str(row.quantity or 0), currency, str(cash)))
+    return ((tuple(sorted(legs)), event.legs[0].row.trade_date if dated else None),)
+
+
+def _same_money(anchor: Event, event: Event) -> bool:
+    """Equal price or equal cash at the coarser precision, or nothing to compare."""
+    first, second = anchor.legs[0].row, event.legs[0].row
+    if first.price is not None and second.price is not None and first.currency == second.currency:
+        if agree(first.price, second.price):
+            return True
+    elif first.cash_amount is None or second.cash_amount is None:
+        return first.kind not in TRADES or first.price is None or second.price is None
+    return (
+        first.cash_amount is not None
+        and second.cash_amount is not None
+        and first.cash_currency == second.cash_currency
+        and agree(first.cash_amount, second.cash_amount)
+    )
+
+
+def _may_be_same_instrument(anchor: Event, event: Event) -> bool:
+    first, second = anchor.legs[0].row.instrument, event.legs[0].row.instrument
+    return first is None or second is None or first == second
+
+
+def _price_distance(anchor: Event, event: Event) -> tuple[int, Decimal] | None:
+    first, second = anchor.legs[0].row, event.legs[0].row
+    if not first.price or not second.price or first.currency != second.currency:
+        return None
+    apart = abs(first.price - second.price) / abs(first.price)
+    return (0, apart) if apart <= PRICE_TOLERANCE else None
+
+
+def _days_apart(anchor: Event, event: Event) -> int | None:
+    """Days between two events that may be one: one where a side lacks a time, up to four where one is settlement-dated."""
+    first, second = anchor.legs[0].row, event.legs[0].row
+    apart = abs(first.trade_date - second.trade_date)
+    if apart <= ONE_DAY and (first.traded_at is None or second.traded_at is None):
+        return apart.days
+    settled = first.settled_on == second.trade_date or second.settled_on == first.trade_date
+    return apart.days if settled and apart <= SETTLEMENT else None
+
+
+def _dated_price_distance(anchor: Event, event: Event) -> tuple[int, Decimal] | None:
+    days = _days_apart(anchor, event)
+    if days is None:
+        return None
+    if _same_money(anchor, event):
+        return days, Decimal(0)
+    near = _price_distance(anchor, event)
+    return None if near is None else (days, near[1])
+
+
+def _day_distance(anchor: Event, event: Event) -> tuple[int, Decimal] | None:
+    days = _days_apart(anchor, event)
+    return None if days is None or not _may_be_same_instrument(anchor, event) else (days, Decimal(0))
+
+
+def _is_bundle(whole: Event, parts: Sequence[Event]) -> bool:
+    row = whole.legs[0].row
+    rows = [part.legs[0].row for part in parts]
+    quantity = sum((one.quantity or Decimal(0) for one in rows), Decimal(0))
+    if quantity != row.quantity or not row.price or any(one.price is None for one in rows):
+        return False
+    average = sum(((one.quantity or Decimal(0)) * (one.price or Decimal(0)) for one in rows), Decimal(0)) / quantity
+    return abs(average - row.price) <= PRICE_TOLERANCE * abs(row.price)
+
+
+def _told(event: Event) -> tuple[object, ...]:
+    """What makes two partners different from each other: equal fills are interchangeable."""
+    row = event.legs[0].row
+    return (row.trade_date, row.traded_at, row.local_time, row.price, row.cash_amount, row.fee, row.instrument)

@@ -1,0 +1,206 @@
+"""Reports against the ledger (DESIGN 5.9): what an account is believed to hold, and what no transaction explains.
+
+A report asserts the close of one day. What the ledger lacks becomes computed adjustments, never staged and never income.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from federation.authority import judge
+from federation.coverage import unbroken_from, unbroken_until
+from federation.rows import Balance, Candidate, HoldingKey, Report, SourceInfo
+
+ONE_DAY = timedelta(days=1)
+
+
+class Movements:
+    """Signed changes of one holding by day, in order; splits known by ratio alone multiply what is held then."""
+
+    def __init__(
+        self, changes: Iterable[tuple[date, Decimal]] = (), ratios: Iterable[tuple[date, Decimal]] = ()
+    ) -> None:
+        self.changes = sorted(changes, key=lambda change: change[0])
+        self.ratios = sorted(ratios, key=lambda ratio: ratio[0])
+        self.days = [day for day, _ in self.changes]
+        self.sums = [Decimal(0)]
+        for _, change in self.changes:
+            self.sums.append(self.sums[-1] + change)
+
+    def moved(self, after: date, until: date) -> bool:
+        """Whether anything happened in (after, until]."""
+        first, last = bisect_right(self.days, after), bisect_right(self.days, until)
+        return first != last or any(after < day <= until for day, _ in self.ratios)
+
+    def carry(self, held: Decimal, after: date, until: date) -> Decimal:
+        """`held` at the close of `after`, moved on to the close of `until`. A split counts at the start of its day."""
+        for day, ratio in self.ratios:
+            if after < day <= until:
+                before = day - ONE_DAY
+                held = (held + self._sum(after, before)) * ratio
+                after = before
+        return held + self._sum(after, until)
+
+    def growth(self, after: date, until: date) -> Decimal:
+        """What one unit held at the close of `after` has become by `until`, by splits alone."""
+        units = Decimal(1)
+        for day, ratio in self.ratios:
+            if after < day <= until:
+                units *= ratio
+        return units
+
+    def _sum(self, after: date, until: date) -> Decimal:
+        return self.sums[bisect_right(self.days, until)] - self.sums[bisect_right(self.days, after)]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCover:
+    """Days of an account that a source's transactions cover: all of them, and those it declares whole."""
+
+    known: frozenset[date] = frozenset()
+    declared: frozenset[date] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """Units (or cash) that reports hold and the ledger lacks. `unit_cost` in `currency`; null = unknown."""
+
+    key: HoldingKey
+    day: date
+    report_day: date
+    quantity: Decimal
+    source: UUID
+    is_opening: bool
+    unit_cost: Decimal | None
+    currency: str
+
+
+@dataclass(slots=True)
+class Holding:
+    """Everything about one holding of one account that reports and ledger say."""
+
+    key: HoldingKey
+    reports: dict[UUID, list[Report]]  # by source, ascending
+    ledger: Movements
+    by_source: dict[UUID, Movements] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Settled:
+    balances: list[Balance]
+    adjustments: list[Adjustment]
+
+
+def settle(
+    holding: Holding,
+    *,
+    sources: dict[UUID, SourceInfo],
+    cover: dict[UUID, SourceCover],
+    declared_days: frozenset[date],
+    chosen: Callable[[date], UUID | None],
+    tolerance: Decimal,
+    has_openings: bool,
+) -> Settled:
+    """Winners day by day and the adjustments between them.
+
+    cover: by source. declared_days: days of the account that any source declares whole. chosen: the source a decision names
+    for reports of a day. tolerance: a gap at or under it is none. has_openings: the first gap is dated before the declared
+    coverage that leads to it (accounts tracked by transactions).
+    """
+    balances: list[Balance] = []
+    adjustments: list[Adjustment] = []
+    days = sorted({report.as_of for reports in holding.reports.values() for report in reports})
+    as_ofs = {source: [report.as_of for report in reports] for source, reports in holding.reports.items()}
+    applied: tuple[UUID, date] | None = None
+    held_on, held = date.min, Decimal(0)
+    costs: dict[UUID, Report] = {}
+    for day in days:
+        candidates = [
+            _rolled(holding, reports[position - 1], day, cover)
+            for source, reports in holding.reports.items()
+            if (position := bisect_right(as_ofs[source], day))
+        ]
+        candidates.sort(key=lambda one: one.source)
+
+        def confirmed(one: Candidate, day: date = day) -> date:
+            return unbroken_until(cover.get(one.source, SourceCover()).declared, one.as_of, day)
+
+        verdict = judge(candidates, sources=sources, confirmed=confirmed, chosen=chosen(day))
+        winner = verdict.winner
+        balances.append(
+            Balance(holding.key, day, winner.value, winner.cost_basis, winner.source, verdict.rule, tuple(candidates))
+        )
+        if (winner.source, winner.as_of) == applied:
+            continue
+        report = holding.reports[winner.source][bisect_right(as_ofs[winner.source], day) - 1]
+        running = holding.ledger.carry(held, held_on, day)
+        gap = holding.ledger.carry(report.value, report.as_of, day) - running
+        before = costs.get(winner.source)
+        if abs(gap) > tolerance:
+            adjustment = _adjustment(
+                holding, report, before, gap, day, declared_days if has_openings and not applied else None
+            )
+            adjustments.append(adjustment)
+            running += gap
+        held_on, held = day, running
+        applied = (winner.source, winner.as_of)
+        costs[winner.source] = report
+    return Settled(balances, adjustments)
+
+
+def _rolled(holding: Holding, report: Report, day: date, cover: dict[UUID, SourceCover]) -> Candidate:
+    """A report moved on to `day` by its own source's transactions, or by the ledger's where it has none for the span."""
+    if report.as_of == day:
+        return Candidate(report.source, report.value, report.as_of, report.cost_basis)
+    known = cover.get(report.source, SourceCover()).known
+    own = unbroken_until(known, report.as_of, day) == day
+    movements = holding.by_source.get(report.source, Movements()) if own else holding.ledger
+    value = movements.carry(report.value, report.as_of, day)
+    return Candidate(report.source, value, report.as_of, None if value != report.value else report.cost_basis)
+
+
+def _adjustment(
+    holding: Holding,
+    report: Report,
+    before: Report | None,
+    gap: Decimal,
+    day: date,
+    declared_days: frozenset[date] | None,
+) -> Adjustment:
+    """The row for a gap. declared_days: null where it is not the first one."""
+    dated, quantity = day, gap
+    is_opening = declared_days is not None
+    start = unbroken_from(declared_days, day) if declared_days else None
+    if start is not None:
+        dated = start - ONE_DAY
+        quantity = gap / holding.ledger.growth(dated, day)
+    cost: Decimal | None = None
+    if holding.key.instrument is not None and report.cost_basis is not None and gap > 0:
+        cost = _cost_of_gap(holding, report, before, is_opening=is_opening)
+    unit_cost = None if cost is None or cost < 0 else cost / quantity
+    return Adjustment(
+        holding.key, dated, day, quantity, report.source, is_opening, unit_cost, report.currency or holding.key.currency
+    )
+
+
+def _cost_of_gap(holding: Holding, report: Report, before: Report | None, *, is_opening: bool) -> Decimal | None:
+    """What the units of a gap cost by the reports alone: known only where no transaction moved the holding in between."""
+    if report.cost_basis is None:
+        return None
+    if is_opening:
+        return None if holding.ledger.moved(date.min, report.as_of) else report.cost_basis
+    if before is None:
+        return None
+    if holding.ledger.moved(before.as_of, report.as_of):
+        return None
+    if not before.value:
+        return report.cost_basis
+    return None if before.cost_basis is None else report.cost_basis - before.cost_basis
+
+
+def differs(candidates: Sequence[Candidate], winner: Decimal, agree: Callable[[Decimal, Decimal], bool]) -> bool:
+    """Whether any candidate says something else than `winner` beyond the coarser precision."""
+    return any(not agree(winner, one.value) for one in candidates)

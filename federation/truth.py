@@ -1,0 +1,516 @@
+"""The ledger as a pure function of facts: one account at a time, no database, no clock (DESIGN 5.1)."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Decimal
+from uuid import UUID, uuid5
+
+from federation.authority import DECISION, ONLY_SOURCE, agree, agree_in_units, rule_between, source_rank
+from federation.cash import cash_effects
+from federation.coverage import owners, reports_in_force, rows_in_force
+from federation.identity import events, legs
+from federation.matching import Ambiguity, Joined, match
+from federation.ordering import Place, order_days
+from federation.positions import Adjustment, Holding, Movements, SourceCover, settle
+from federation.rows import (
+    AccountInfo,
+    Balance,
+    ClaimRow,
+    ContentInfo,
+    Disagreement,
+    Edition,
+    Event,
+    HoldingKey,
+    LedgerRow,
+    Leg,
+    Report,
+    SourceInfo,
+    StagedRow,
+    Stated,
+    Window,
+)
+from stackmotive.common.currencies import ISO_4217, minor_unit
+from stackmotive.common.money import RECORDED_QUANTUM, plain
+
+RULES_VERSION = 1
+DERIVED = UUID("5f3c2a52-8a3e-5d0b-9d67-0c1f6e1b7a10")
+"""Namespace of ids that are computed and not recorded: adjustments, groups, conflicts."""
+
+FILLED = ("traded_at", "settled_on", "price", "fx_rate", "ratio", "note")
+COMPARED = ("price", "fee", "tax", "cash_amount")
+
+
+@dataclass(slots=True)
+class Rulings:
+    """The user's decisions in force, as the rules ask for them."""
+
+    chosen_rows: dict[tuple[UUID, str], UUID] = field(default_factory=dict)  # (source, identity) -> source to believe
+    chosen_holdings: dict[tuple[UUID, HoldingKey], tuple[UUID, date | None]] = field(default_factory=dict)
+    ignored: set[tuple[UUID, str]] = field(default_factory=set)
+    booked: set[tuple[UUID, str]] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class AccountFacts:
+    """All that is believed to have been said of one account."""
+
+    account: AccountInfo
+    stated: tuple[Stated, ...]
+
+
+@dataclass(slots=True)
+class Facts:
+    """A user's facts in force, resolved, at one number."""
+
+    user: UUID
+    number: int
+    sources: dict[UUID, SourceInfo]
+    contents: dict[int, ContentInfo]
+    accounts: list[AccountFacts]
+    multipliers: dict[UUID, Decimal]
+    rulings: Rulings
+
+
+@dataclass(slots=True)
+class Truth:
+    """What follows from the facts for the accounts that were asked about."""
+
+    rows: list[LedgerRow] = field(default_factory=list)
+    claims: list[ClaimRow] = field(default_factory=list)
+    balances: dict[UUID, list[Balance]] = field(default_factory=dict)  # by account
+    disagreements: list[Disagreement] = field(default_factory=list)
+
+
+def compute(facts: Facts) -> Truth:
+    """The ledger of every account in `facts`, the same whatever the order they are listed in."""
+    truth = Truth()
+    for account in facts.accounts:
+        _AccountTruth(facts, account, truth).compute()
+    return truth
+
+
+class _AccountTruth:
+    """One account on its way from what was stated to its ledger."""
+
+    def __init__(self, facts: Facts, about: AccountFacts, truth: Truth) -> None:
+        self.facts = facts
+        self.account = about.account
+        self.truth = truth
+        self.stated = sorted(about.stated, key=lambda one: source_rank(facts.sources[one.source]))
+        self.cover: dict[UUID, SourceCover] = {}
+        self.owner: dict[date, SourceInfo] = {}
+        self.legs: dict[UUID, list[Leg]] = {}
+        self.places: dict[UUID, Place] = {}
+        self.rows: list[LedgerRow] = []
+
+    def compute(self) -> None:
+        self._take_in_force()
+        matched = match([events(self.legs[source]) for source in self._sources()])
+        for joined in matched.joined:
+            if self._is_booked(joined):
+                self._book(joined)
+            else:
+                self._leave_out(joined)
+        for ambiguity in matched.ambiguous:
+            self._report_ambiguity(ambiguity)
+        self._settle_reports()
+        self.truth.rows.extend(order_days(self.rows, self.places))
+
+    def _sources(self) -> list[UUID]:
+        return list(dict.fromkeys(one.source for one in self.stated))
+
+    def _take_in_force(self) -> None:
+        """Rows in force by source, and whose days are whose."""
+        known: dict[UUID, set[date]] = defaultdict(set)
+        declared: dict[UUID, set[date]] = defaultdict(set)
+        for one in self.stated:
+            owned = owners(one.transactions)
+            declared[one.source].update(owned)
+            for window in one.transactions:
+                if window.completeness != "broken":
+                    known[one.source].update(_days(window))
+            rows = [row for row in one.rows if (row.source, row.identity) not in self.facts.rulings.ignored]
+            booked, others = rows_in_force(rows, owned)
+            self.legs.setdefault(one.source, []).extend(
+                legs(booked, others, self.facts.contents, _editions(one, self.facts.contents))
+            )
+        for source in self._sources():  # in order of authority: the first one keeps the day
+            self.cover[source] = SourceCover(frozenset(known[source]), frozenset(declared[source]))
+            for day in declared[source]:
+                self.owner.setdefault(day, self.facts.sources[source])
+
+    def _is_booked(self, joined: Joined) -> bool:
+        sources = [self.facts.sources[event.source] for event in joined.events]
+        if any(source.by_hand for source in sources):
+            return True
+        owner = self.owner.get(joined.events[0].day)
+        if owner is None or any(source_rank(source) <= source_rank(owner) for source in sources):
+            return True
+        return any(key in self.facts.rulings.booked for key in _identities(joined.events))
+
+    def _book(self, joined: Joined) -> None:
+        """Write the event's legs: the winner gives the whole tuple, the others claim and fill what it leaves open."""
+        winner, rule = self._winner(joined)
+        is_manual = all(self.facts.sources[event.source].by_hand for event in joined.events)
+        claimants: list[list[tuple[Leg, Event, str]]] = [[] for _ in winner.legs]
+        for event, name in zip(joined.events, joined.passes, strict=True):
+            for number, leg in enumerate(event.legs):
+                slot = number if len(event.legs) == len(winner.legs) else 0
+                claimants[slot].append((leg, event, name))
+        ids = [_canonical(claims) for claims in claimants]
+        stated = winner.legs[0].row
+        # both legs of a transfer between two of the user's accounts carry the group that their source stated
+        group = uuid5(DERIVED, f"group:{stated.source}:{stated.group}") if stated.group else None
+        for number, (leg, claims) in enumerate(zip(winner.legs, claimants, strict=True)):
+            others = [claim for claim in claims if claim[0] is not leg]
+            row = _ledger_row(ids[number], self.facts.user, self.account, leg.row, group, number, is_manual=is_manual)
+            self._fill(row, [other.row for other, _, _ in others])
+            self.rows.append(row)
+            self.places[row.id] = _place(leg)
+            for claimant, event, name in claims:
+                won = claimant is leg
+                for staged in claimant.members:
+                    speaks = staged == claimant.row.id
+                    told = (
+                        rule if won and speaks else ("repeated" if not speaks else (name if name != "anchor" else rule))
+                    )
+                    self.truth.claims.append(ClaimRow(row.id, staged, event.source, won and speaks, told))
+            decided = rule == DECISION
+            self._compare(
+                row, leg.row, [other.row for other, event, name in others if name != "bundle"], rule, decided=decided
+            )
+
+    def _winner(self, joined: Joined) -> tuple[Event, str]:
+        chosen = {
+            source
+            for key in _identities(joined.events)
+            if (source := self.facts.rulings.chosen_rows.get(key)) is not None
+        }
+        for event in joined.events:
+            if event.source in chosen:
+                return event, DECISION
+        first = joined.events[0]
+        rivals = [event for event in joined.events[1:] if event.source != first.source]
+        if not rivals:
+            return first, ONLY_SOURCE
+        return first, rule_between(self.facts.sources[first.source], self.facts.sources[rivals[0].source])
+
+    def _fill(self, row: LedgerRow, others: Sequence[StagedRow]) -> None:
+        """Give nulls what other claims state, fee and tax only where the amount still adds up with them."""
+        for other in others:
+            for name in FILLED:
+                if getattr(row, name) in (None, "") and (value := getattr(other, name)) not in (None, ""):
+                    setattr(row, name, value)
+            if row.instrument is None and other.instrument is not None:
+                row.instrument, row.listing = other.instrument, other.listing
+            if (row.fee is None and other.fee is not None) or (row.tax is None and other.tax is not None):
+                fee, tax = (row.fee, row.fee_currency), row.tax
+                if row.fee is None and other.fee is not None:
+                    row.fee, row.fee_currency = other.fee, other.fee_currency
+                row.tax = other.tax if row.tax is None else row.tax
+                if not self._adds_up(row):
+                    (row.fee, row.fee_currency), row.tax = fee, tax
+
+    def _adds_up(self, row: LedgerRow) -> bool:
+        """Whether the stated amount is what quantity, price, fee and tax make, to the minor unit."""
+        if row.cash_amount is None or row.quantity is None or row.price is None or row.cash_currency != row.currency:
+            return False
+        multiplier = self._multiplier(row.instrument)
+        implied = -row.quantity * row.price * multiplier - (row.tax or 0)
+        if row.fee_currency in ("", row.currency):
+            implied -= row.fee or 0
+        return abs(implied - row.cash_amount) <= minor_unit(row.currency)
+
+    def _multiplier(self, instrument: UUID | None) -> Decimal:
+        return self.facts.multipliers.get(instrument, Decimal(1)) if instrument else Decimal(1)
+
+    def _compare(
+        self, row: LedgerRow, winner: StagedRow, others: Sequence[StagedRow], rule: str, *, decided: bool
+    ) -> None:
+        for name in COMPARED:
+            value = getattr(winner, name)
+            rivals = [other for other in others if getattr(other, name) is not None]
+            if value is None or all(agree(value, getattr(other, name)) for other in rivals):
+                continue
+            difference = max(abs(getattr(other, name) - value) for other in rivals)
+            if name == "price":
+                difference *= abs(winner.quantity or Decimal(1)) * self._multiplier(winner.instrument)
+            self.truth.disagreements.append(
+                Disagreement(
+                    kind="field",
+                    key=f"transaction:{row.id}:{name}",
+                    account=self.account.id,
+                    instrument=row.instrument,
+                    candidates=[
+                        {
+                            "source": str(one.source),
+                            "value": plain(getattr(one, name)),
+                            "as_of": one.trade_date.isoformat(),
+                        }
+                        for one in [winner, *rivals]
+                    ],
+                    winner=winner.source,
+                    rule=rule,
+                    settled=True,
+                    decided=decided,
+                    difference=_recorded(difference),
+                    currency=winner.currency,
+                )
+            )
+
+    def _leave_out(self, joined: Joined) -> None:
+        """An event that only a lower source has, on a day another source declares whole: not booked, and said so."""
+        event = joined.events[0]
+        for leg in event.legs:
+            row = leg.row
+            owner = self.owner[event.day]
+            value = row.quantity if row.quantity is not None else row.cash_amount
+            self.truth.disagreements.append(
+                Disagreement(
+                    kind="only_in_one_source",
+                    key=f"row:{event.source}:{row.identity}",
+                    account=self.account.id,
+                    instrument=row.instrument,
+                    candidates=[
+                        {
+                            "source": str(event.source),
+                            "value": plain(value or Decimal(0)),
+                            "as_of": row.trade_date.isoformat(),
+                        },
+                        {"source": str(owner.id), "value": "", "as_of": event.day.isoformat()},
+                    ],
+                    winner=owner.id,
+                    rule="owned_day",
+                    settled=False,
+                    decided=False,
+                    difference=value if row.quantity is not None or row.cash_amount is not None else None,
+                    currency="" if row.quantity is not None else (row.cash_currency or row.currency),
+                )
+            )
+
+    def _report_ambiguity(self, ambiguity: Ambiguity) -> None:
+        row = ambiguity.event.legs[0].row
+        told = [row, *(partner.legs[0].row for partner in ambiguity.partners)]
+        self.truth.disagreements.append(
+            Disagreement(
+                kind="ambiguous",
+                key=f"match:{row.source}:{row.identity}",
+                account=self.account.id,
+                instrument=row.instrument,
+                candidates=[
+                    {
+                        "source": str(one.source),
+                        "value": plain(one.quantity or one.cash_amount or Decimal(0)),
+                        "as_of": one.trade_date.isoformat(),
+                        "row": one.identity,
+                    }
+                    for one in told
+                ],
+                winner=None,
+                rule="",
+                settled=False,
+                decided=False,
+                difference=row.quantity if row.quantity is not None else row.cash_amount,
+                currency="" if row.quantity is not None else (row.cash_currency or row.currency),
+            )
+        )
+
+    # --- reports ----------------------------------------------
+
+    def _settle_reports(self) -> None:
+        reports: dict[HoldingKey, dict[UUID, list[Report]]] = defaultdict(lambda: defaultdict(list))
+        for one in self.stated:
+            in_force = reports_in_force(one.position_reports, one.positions) + reports_in_force(
+                one.cash_reports, one.cash
+            )
+            for report in in_force:
+                reports[report.key][one.source].append(report)
+        if not reports:
+            return
+        wanted = set(reports)
+        ledger = self._movements(self.rows, wanted)
+        by_source = {
+            source: self._movements([leg.row for leg in self.legs.get(source, ())], wanted)
+            for source in self._sources()
+        }
+        declared_days = frozenset(self.owner)
+        balances: list[Balance] = []
+        for key in sorted(reports, key=lambda key: (str(key.instrument or ""), key.currency)):
+            holding = Holding(
+                key,
+                {source: _one_a_day(stated) for source, stated in reports[key].items()},
+                ledger.get(key, Movements()),
+                {source: moves[key] for source, moves in by_source.items() if key in moves},
+            )
+            choice = self.facts.rulings.chosen_holdings.get((self.account.id, key))
+            settled = settle(
+                holding,
+                sources=self.facts.sources,
+                cover=self.cover,
+                declared_days=declared_days,
+                chosen=lambda day, choice=choice: _chosen_on(choice, day),  # type: ignore[misc]
+                tolerance=Decimal(0) if key.instrument else minor_unit(key.currency) / 2,
+                has_openings=self.account.tracking == "transactions",
+            )
+            balances.extend(settled.balances)
+            for adjustment in settled.adjustments:
+                self._adjust(adjustment)
+            self._compare_reports(settled.balances[-1])
+        self.truth.balances[self.account.id] = balances
+
+    def _movements(self, rows: Iterable[StagedRow | LedgerRow], wanted: set[HoldingKey]) -> dict[HoldingKey, Movements]:
+        """Changes of the reported holdings by day. Cash kept outside the account has none."""
+        changes: dict[HoldingKey, list[tuple[date, Decimal]]] = defaultdict(list)
+        ratios: dict[HoldingKey, list[tuple[date, Decimal]]] = defaultdict(list)
+        is_tracked = self.account.cash_mode == "tracked"
+        for row in rows:
+            if row.instrument is not None:
+                key = HoldingKey(row.instrument, "")
+                if key in wanted:
+                    if row.kind == "split" and row.quantity is None and row.ratio:
+                        ratios[key].append((row.trade_date, row.ratio))
+                    elif row.quantity:
+                        changes[key].append((row.trade_date, row.quantity))
+            if is_tracked:
+                for currency, amount in cash_effects(row, self._multiplier(row.instrument)):
+                    key = HoldingKey(None, currency)
+                    if key in wanted:
+                        changes[key].append((row.trade_date, amount))
+        return {key: Movements(changes[key], ratios[key]) for key in changes.keys() | ratios.keys()}
+
+    def _adjust(self, one: Adjustment) -> None:
+        key = one.key
+        name = str(key.instrument) if key.instrument else key.currency
+        quantity = _recorded(one.quantity)
+        currency = one.currency if one.currency in ISO_4217 else self.account.currency
+        row = LedgerRow(
+            id=uuid5(DERIVED, f"adjustment:{self.account.id}:{name}:{one.report_day.isoformat()}"),
+            user=self.facts.user,
+            account=self.account.id,
+            instrument=key.instrument,
+            listing=None,
+            kind="adjustment",
+            trade_date=one.day,
+            traded_at=None,
+            settled_on=None,
+            quantity=quantity if key.instrument else None,
+            price=None if one.unit_cost is None else _recorded(one.unit_cost),
+            currency=currency,
+            fee=None,
+            fee_currency="",
+            tax=None,
+            cash_amount=None if key.instrument else quantity,
+            cash_currency="" if key.instrument else key.currency,
+            fx_rate=None,
+            ratio=None,
+            group=None,
+            leg=0,
+            position=0,
+            note="opening balance" if one.is_opening else "unexplained",
+            source=None,
+            is_manual=False,
+        )
+        self.rows.append(row)
+        self.places[row.id] = Place("", -1 if one.is_opening else 1 << 30, name)
+
+    def _compare_reports(self, latest: Balance) -> None:
+        key = latest.key
+        compare = agree_in_units if key.instrument else agree
+        if all(compare(latest.value, one.value) for one in latest.candidates):
+            return
+        about = (
+            f"position:{self.account.id}:{key.instrument}"
+            if key.instrument
+            else f"cash:{self.account.id}:{key.currency}"
+        )
+        self.truth.disagreements.append(
+            Disagreement(
+                kind="quantity" if key.instrument else "cash",
+                key=about,
+                account=self.account.id,
+                instrument=key.instrument,
+                candidates=[
+                    {"source": str(one.source), "value": plain(one.value), "as_of": one.as_of.isoformat()}
+                    for one in latest.candidates
+                ],
+                winner=latest.source,
+                rule=latest.rule,
+                settled=True,
+                decided=latest.rule == DECISION,
+                difference=max(abs(one.value - latest.value) for one in latest.candidates),
+                currency=key.currency,
+            )
+        )
+
+
+def _days(window: Window) -> Iterable[date]:
+    return (window.start + timedelta(days=offset) for offset in range((window.end - window.start).days + 1))
+
+
+def _editions(one: Stated, contents: dict[int, ContentInfo]) -> dict[int, Edition]:
+    """Content -> how new it is; one without a window of transactions counts from its arrival."""
+    editions = {row.content: _arrival(contents[row.content]) for row in one.rows}
+    for window in one.transactions:
+        editions[window.content] = max(window.edition, editions.get(window.content, window.edition))
+    return editions
+
+
+def _arrival(content: ContentInfo) -> Edition:
+    time: datetime = content.generated_at or content.arrived_at
+    return Edition(time, content.number)
+
+
+def _identities(stated: Iterable[Event]) -> Iterable[tuple[UUID, str]]:
+    return ((event.source, leg.row.identity) for event in stated for leg in event.legs)
+
+
+def _canonical(claims: Sequence[tuple[Leg, Event, str]]) -> UUID:
+    """The id of the first recorded fact in force."""
+    return min(claims, key=lambda claim: claim[0].first)[0].uid
+
+
+def _place(leg: Leg) -> Place:
+    row = leg.row
+    time = row.traded_at.isoformat() if row.traded_at else row.local_time
+    return Place(time, -row.line if leg.descending else row.line, row.identity)
+
+
+def _ledger_row(
+    row_id: UUID, user: UUID, account: AccountInfo, row: StagedRow, group: UUID | None, leg: int, *, is_manual: bool
+) -> LedgerRow:
+    return LedgerRow(
+        row_id, user, account.id, row.instrument, row.listing, row.kind, row.trade_date, row.traded_at, row.settled_on,
+        row.quantity, row.price, row.currency, row.fee, row.fee_currency, row.tax, row.cash_amount, row.cash_currency,
+        row.fx_rate, row.ratio, group, leg, 0, row.note, row.source, is_manual,
+    )  # fmt: skip
+
+
+def _one_a_day(reports: Sequence[Report]) -> list[Report]:
+    """One report a day of a source, ascending; several references or lines of one holding add up."""
+    days: dict[date, Report] = {}
+    for report in sorted(reports, key=lambda report: (report.as_of, report.content, report.line)):
+        known = days.get(report.as_of)
+        if known is None:
+            days[report.as_of] = report
+            continue
+        cost = None
+        if known.cost_basis is not None and report.cost_basis is not None:
+            cost = known.cost_basis + report.cost_basis
+        days[report.as_of] = Report(
+            report.content, report.source, known.line, report.instrument, known.currency,
+            known.value + report.value, cost, report.as_of,
+        )  # fmt: skip
+    return list(days.values())
+
+
+def _chosen_on(choice: tuple[UUID, date | None] | None, day: date) -> UUID | None:
+    if choice is None:
+        return None
+    source, until = choice
+    return source if until is None or day <= until else None
+
+
+def _recorded(value: Decimal) -> Decimal:
+    return value.quantize(RECORDED_QUANTUM, rounding=ROUND_HALF_EVEN)
