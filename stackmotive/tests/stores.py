@@ -1,8 +1,9 @@
 """pytest plugin: PostgreSQL and Valkey of the test run's own, and no way out to the network.
 
 Named by `-p` in pyproject.toml, so that the servers are up before pytest-django reads the settings. They live
-in a temporary folder and end with the run, also when it is killed. Workers of pytest-xdist share them. Set
-DATABASE_URL and REDIS_URL to run against other servers; nothing is started then.
+in a temporary folder and end with the run, also when it is killed. Each worker of pytest-xdist has a pair of its
+own, as every test finds Valkey empty. Set DATABASE_URL and REDIS_URL to run against other servers; nothing is
+started or emptied then.
 
 The default connection is the owner's, because the run creates its database. What the application role must
 not be able to do is tested with the fixture `app_role`.
@@ -25,15 +26,16 @@ import redis
 from stackmotive.embedded import stores
 from stackmotive.embedded.datadir import APP_ROLE
 
-STARTED_BY = "STACKMOTIVE_TEST_STORES"
-"""Holds the process number of the run that started the servers; absent where they were given from outside."""
+OWN_SERVERS = "STACKMOTIVE_TEST_SERVERS"
+"""Set where the servers are a test run's own; absent where they were given from outside."""
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, Any, Any]:
     stack = ExitStack()
     early_config.add_cleanup(stack.close)
-    if not (os.environ.get("DATABASE_URL") and os.environ.get("REDIS_URL")):
+    given = os.environ.get("DATABASE_URL") and os.environ.get("REDIS_URL") and OWN_SERVERS not in os.environ
+    if not given:
         os.environ.update(start_servers(stack))
     forbid_network(stack)
     return (yield)
@@ -43,7 +45,7 @@ def start_servers(stack: ExitStack) -> dict[str, str]:
     folder = Path(tempfile.mkdtemp(prefix="stackmotive-test-"))
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
     environment = stack.enter_context(stores(folder / "data", fsync=False)).environment()
-    return environment | {"DATABASE_URL": environment["OWNER_DATABASE_URL"], STARTED_BY: str(os.getpid())}
+    return environment | {"DATABASE_URL": environment["OWNER_DATABASE_URL"], OWN_SERVERS: "1"}
 
 
 class NetworkForbidden(RuntimeError):
@@ -95,7 +97,7 @@ def forbid_network(stack: ExitStack) -> None:
 @pytest.fixture(autouse=True)
 def _empty_valkey() -> None:
     """Counters, locks and queues of one test never reach the next; a foreign server is left alone."""
-    if os.environ.get(STARTED_BY) == str(os.getpid()):
+    if OWN_SERVERS in os.environ:
         with redis.Redis.from_url(os.environ["REDIS_URL"]) as client:
             client.flushall()
 

@@ -8,9 +8,9 @@ import pytest
 from django.core.cache import cache
 from django.db import ProgrammingError, connection, transaction
 
-from stackmotive.tests.stores import STARTED_BY, NetworkForbidden
+from stackmotive.tests.stores import OWN_SERVERS, NetworkForbidden
 
-embedded = pytest.mark.skipif(STARTED_BY not in os.environ, reason="the servers were given from outside")
+embedded = pytest.mark.skipif(OWN_SERVERS not in os.environ, reason="the servers were given from outside")
 
 
 def current_user() -> object:
