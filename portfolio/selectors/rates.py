@@ -51,7 +51,7 @@ def rate_table(*, user_id: UUID, currencies: Collection[str]) -> RateTable:
 
 def shared_rates_number() -> int:
     """Grows whenever shared rates are loaded."""
-    newest = FxRate.objects.filter(user=None).order_by("-id").values_list("number", flat=True).first()
+    newest: int | None = FxRate.objects.filter(user=None).aggregate(newest=Max("id"))["newest"]
     return newest or 0
 
 
