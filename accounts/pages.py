@@ -25,9 +25,7 @@ CURRENCIES_FIRST = ("EUR", "USD", "GBP", "CHF", "JPY", "CAD", "AUD", "SEK")
 
 def safe_next(request: HttpRequest, address: str) -> str:
     """`address` where it is a page of ours, else the first page."""
-    is_ours = url_has_allowed_host_and_scheme(
-        address, {request.get_host()}, require_https=request.is_secure()
-    )
+    is_ours = url_has_allowed_host_and_scheme(address, {request.get_host()}, require_https=request.is_secure())
     return address if is_ours else settings.LOGIN_REDIRECT_URL
 
 

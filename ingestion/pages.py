@@ -1,5 +1,170 @@
-"""Browser pages of ingestion."""
+"""Browser pages of ingestion: choose a file, see what it holds, follow its import, take it back."""
 
-from django.urls import URLPattern, URLResolver
+from functools import partial
+from typing import Any
+from uuid import UUID
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from django.conf import settings
+from django.contrib import messages
+from django.core.files.uploadedfile import UploadedFile
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import URLPattern, URLResolver, path, reverse
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts.errors import TierRequired
+from accounts.models import Tier, User
+from accounts.page_access import signed_in
+from ingestion import previews, selectors, services, tasks
+from ingestion.adapters.detection import ADAPTERS
+from ingestion.models import OPEN_STATUSES, ImportRow, ImportRun, Source
+from ingestion.options import ImportOptions
+from ingestion.previews import FilePreview, answers_of, preview_file
+from ingestion.run_cards import MOST_PROBLEMS, run_cards, run_report
+from stackmotive.common.limits import take_costly
+from stackmotive.common.page_filters import kept_query
+from stackmotive.common.problems import Invalid, NotFound, Problem
+
+MEGABYTE = 1024 * 1024
+
+
+def base_context(request: HttpRequest, user: User) -> dict[str, object]:
+    return {"user": user, "page": "import", "filters": {"query": kept_query(request.GET.dict())}}
+
+
+def may_import(user: User) -> None:
+    """Raises TierRequired: importing by a page needs the tier that the API asks for."""
+    if user.effective_tier < Tier.OPERATOR:
+        raise TierRequired("Importing needs the operator tier. Ask the owner of this installation.")
+
+
+def uploaded(request: HttpRequest) -> UploadedFile:
+    """The file of a form. Raises Invalid for none, and for one larger than any layout may be."""
+    file = request.FILES.get("file")
+    if not isinstance(file, UploadedFile) or not file.size:
+        raise Invalid("Choose a file that is not empty.")
+    if file.size > settings.XML_MAX_BYTES:
+        raise Invalid(f"Files may have {settings.XML_MAX_BYTES // MEGABYTE} MB. Split this one by date.")
+    return file
+
+
+def chosen_source(request: HttpRequest, user: User) -> Source | None:
+    """The source that a form names, None for none. Raises NotFound for one that is not the user's."""
+    asked = request.POST.get("source", "")
+    if not asked:
+        return None
+    source = next((s for s in selectors.sources(user_id=user.pk) if str(s.pk) == asked), None)
+    if source is None:
+        raise NotFound("Choose one of your sources.")
+    return source
+
+
+def chosen_options(request: HttpRequest, content: bytes, filename: str) -> ImportOptions:
+    """What the form says beside the file."""
+    form = request.POST.dict()
+    encoding = ImportOptions(encoding=form.get("encoding", ""))
+    columns = previews.columns_of(content, filename=filename, options=encoding)
+    said = answers_of({name: str(value) for name, value in form.items()}, columns=columns)
+    account = form.get("account", "")
+    try:
+        return ImportOptions.from_json(said | ({"account": str(UUID(str(account)))} if account else {}))
+    except ValueError as exc:
+        raise Invalid("Choose one of your accounts.") from exc
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@signed_in
+def import_page(request: HttpRequest, user: User) -> HttpResponse:
+    if request.method == "POST":
+        may_import(user)
+        take_costly(user_id=user.pk, kind="import")
+        file = uploaded(request)
+        content = file.read()
+        run = tasks.enqueue_import(
+            user=user,
+            content=content,
+            filename=file.name or "",
+            source=chosen_source(request, user),
+            options=chosen_options(request, content, file.name or ""),
+        )
+        return HttpResponseRedirect(reverse("import-run", args=[run.pk]))
+    context = base_context(request, user) | {
+        "sources": list(selectors.sources(user_id=user.pk)),
+        "layouts": [adapter.label for adapter in ADAPTERS],
+        "runs": run_cards(selectors.latest_runs(user_id=user.pk)),
+        "max_megabytes": settings.CSV_MAX_BYTES // MEGABYTE,
+        "may_import": user.effective_tier >= Tier.OPERATOR,
+    }
+    return render(request, "ingestion/import.html", context)
+
+
+@require_POST
+@signed_in
+def import_preview(request: HttpRequest, user: User) -> HttpResponse:
+    """What the chosen file holds; nothing is stored."""
+    profile_of = partial(kept_profile, user)
+    try:
+        may_import(user)
+        take_costly(user_id=user.pk, kind="preview")
+        file = uploaded(request)
+        content, name = file.read(), file.name or ""
+        options = chosen_options(request, content, name)
+        preview = preview_file(content, filename=name, options=options, profile_of=profile_of)
+    except Problem as exc:
+        preview = FilePreview(error=exc.detail)
+    return render(request, "ingestion/_preview.html", {"preview": preview, "can_check_again": True})
+
+
+def kept_profile(user: User, header_digest: str) -> dict[str, Any] | None:
+    return selectors.profile_options(user_id=user.pk, header_digest=header_digest)
+
+
+def own_run(user: User, run_id: UUID) -> ImportRun:
+    run = selectors.import_runs(user_id=user.pk).filter(pk=run_id).first()
+    if run is None:
+        raise NotFound
+    return run
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@signed_in
+def import_run(request: HttpRequest, user: User, run_id: UUID) -> HttpResponse:
+    """One import; a POST answers what it asks."""
+    run = own_run(user, run_id)
+    if request.method == "POST":
+        may_import(user)
+        form = {name: str(value) for name, value in request.POST.items()}
+        asked = run.questions or {}
+        tasks.enqueue_answers(run=run, answers=answers_of(form, columns=asked.get("columns", ())))
+        return HttpResponseRedirect(reverse("import-run", args=[run.pk]))
+    rejected = selectors.rows_left_out(run=run, verdict=ImportRow.Verdict.REJECTED)[:MOST_PROBLEMS]
+    context = base_context(request, user) | {"run": run_report(run, rejected=list(rejected))}
+    return render(request, "ingestion/import_result.html", context)
+
+
+@require_POST
+@signed_in
+def import_undo(request: HttpRequest, user: User, run_id: UUID) -> HttpResponse:
+    may_import(user)
+    services.undo_import(run=own_run(user, run_id))
+    messages.success(request, "The import was undone. Your figures follow in a moment.")
+    return HttpResponseRedirect(reverse("import-run", args=[run_id]))
+
+
+@require_safe
+@signed_in
+def import_jobs(request: HttpRequest, user: User) -> HttpResponse:
+    """Imports that go on, as cards that every page shows."""
+    shown_by_itself = request.headers.get("HX-Current-URL", "")
+    runs = selectors.import_runs(user_id=user.pk).filter(status__in=OPEN_STATUSES)[:5]
+    cards = [card for card in run_cards(runs) if f"/import/{card.id}/" not in shown_by_itself]
+    return render(request, "ingestion/_jobs.html", {"runs": cards})
+
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("import/", import_page, name="import"),
+    path("import/preview/", import_preview, name="import-preview"),
+    path("import/jobs/", import_jobs, name="import-jobs"),
+    path("import/<uuid:run_id>/", import_run, name="import-run"),
+    path("import/<uuid:run_id>/undo/", import_undo, name="import-undo"),
+]

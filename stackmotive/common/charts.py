@@ -97,10 +97,9 @@ def value_chart(
             "grid": False,
             "labelFlush": True,
             "labelOverlap": True,
-            "description": "Days",
         },
     }
-    y_axis = {"tickCount": 5, "format": "~s", "orient": "right", "description": "Amounts"}
+    y_axis = {"tickCount": 5, "format": "~s", "orient": "right"}
     scale = {"domain": [floor, ceiling], "nice": False, "zero": False}
 
     def y(field: str) -> Spec:
@@ -230,9 +229,7 @@ def sparkline(values: Sequence[Decimal | None], *, width: int = 84, height: int 
     low = min(v for _, v in known)
     spread = max(v for _, v in known) - low or 1.0
     last = len(values) - 1
-    return " ".join(
-        f"{i / last * width:.1f},{height - 1 - (v - low) / spread * (height - 2):.1f}" for i, v in known
-    )
+    return " ".join(f"{i / last * width:.1f},{height - 1 - (v - low) / spread * (height - 2):.1f}" for i, v in known)
 
 
 def resolve_colors(svg: str, colors: dict[str, str] = LIGHT) -> str:

@@ -17,9 +17,7 @@ def sign_of(value: Decimal, *, signed: bool) -> str:
     return "+" if signed and value > 0 else ""
 
 
-def money_text(
-    value: Decimal | None, currency: str, *, signed: bool = False, digits: int | None = None
-) -> str:
+def money_text(value: Decimal | None, currency: str, *, signed: bool = False, digits: int | None = None) -> str:
     """`-1234.5, "EUR"` is "−€1,234.50"; a currency without a sign of its own is spelled out ("CHF 12.00")."""
     if value is None:
         return DASH

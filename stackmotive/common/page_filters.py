@@ -80,9 +80,7 @@ def period_of(params: Mapping[str, str], *, today: date) -> Period:
         end = min(end, today)
         return Period(FREE, "Period", f"{day_text(start)} to {day_text(end)}", start, end)
     asked = params.get("period", DEFAULT)
-    choice = next((c for c in PERIODS if c.code == asked), None) or next(
-        c for c in PERIODS if c.code == DEFAULT
-    )
+    choice = next((c for c in PERIODS if c.code == asked), None) or next(c for c in PERIODS if c.code == DEFAULT)
     return Period(choice.code, choice.short, choice.label, start_of(choice.code, today), today)
 
 

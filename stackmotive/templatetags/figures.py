@@ -40,9 +40,7 @@ def headline(value: Decimal | None, currency: str, *, reason: str = "not known")
     if value is None:
         return unknown(reason)
     whole, point, minor = display.money_text(value, currency).partition(".")
-    return format_html(
-        '<span class="amt"><span>{}<span class="minor">{}{}</span></span></span>', whole, point, minor
-    )
+    return format_html('<span class="amt"><span>{}<span class="minor">{}{}</span></span></span>', whole, point, minor)
 
 
 @register.simple_tag
@@ -96,16 +94,12 @@ def direction(value: Decimal | None) -> str:
 def day(value: date | None, *, reason: str = "never") -> SafeString:
     if value is None:
         return unknown(reason)
-    return format_html(
-        '<time datetime="{}" class="nowrap">{}</time>', value.isoformat()[:10], display.day_text(value)
-    )
+    return format_html('<time datetime="{}" class="nowrap">{}</time>', value.isoformat()[:10], display.day_text(value))
 
 
 @register.simple_tag
 def icon(name: str, size: str = "") -> SafeString:
-    return format_html(
-        '<svg class="i {}" viewBox="0 0 24 24" aria-hidden="true"><use href="#i-{}"/></svg>', size, name
-    )
+    return format_html('<svg class="i {}" viewBox="0 0 24 24" aria-hidden="true"><use href="#i-{}"/></svg>', size, name)
 
 
 @register.simple_tag

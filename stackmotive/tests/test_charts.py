@@ -16,8 +16,7 @@ START = date(2025, 1, 1)
 
 def days(values: list[int | None]) -> list[ValuePoint]:
     return [
-        ValuePoint(START + timedelta(i), None if v is None else Decimal(v), Decimal(100))
-        for i, v in enumerate(values)
+        ValuePoint(START + timedelta(i), None if v is None else Decimal(v), Decimal(100)) for i, v in enumerate(values)
     ]
 
 
@@ -72,9 +71,7 @@ def test_thinning_keeps_the_last_day() -> None:
         ([0.0], (0.0, 1.0)),
     ],
 )
-def test_axis_starts_at_zero_unless_that_flattens_the_line(
-    known: list[float], bounds: tuple[float, float]
-) -> None:
+def test_axis_starts_at_zero_unless_that_flattens_the_line(known: list[float], bounds: tuple[float, float]) -> None:
     assert charts.value_range(known) == bounds
 
 
@@ -93,6 +90,12 @@ def test_sheet_names_every_color_of_the_charts() -> None:
     sheet = (Path(__file__).parent.parent / "static/stackmotive/app.css").read_text()
     missing = [name for name in charts.LIGHT if f"--{name}: light-dark({charts.LIGHT[name]}" not in sheet]
     assert missing == []
+
+
+def test_axis_of_amounts_can_be_hidden_by_the_sheet() -> None:
+    sheet = (Path(__file__).parent.parent / "static/stackmotive/app.css").read_text()
+    assert '[data-amounts=hidden] .chart [aria-label^="Y-axis"] .role-axis-label' in sheet
+    assert chart_images.draw_svg(value_spec([100, 200])).count('aria-label="Y-axis') == 1
 
 
 def test_picture_is_drawn_once_and_then_kept(monkeypatch: pytest.MonkeyPatch) -> None:

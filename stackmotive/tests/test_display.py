@@ -19,9 +19,7 @@ from stackmotive.common import display
         (None, "EUR", "—"),
     ],
 )
-def test_money_is_rounded_half_even_to_the_minor_unit(
-    value: Decimal | None, currency: str, text: str
-) -> None:
+def test_money_is_rounded_half_even_to_the_minor_unit(value: Decimal | None, currency: str, text: str) -> None:
     assert display.money_text(value, currency) == text
 
 
@@ -78,7 +76,4 @@ def test_direction_is_told_by_arrow_and_sign_as_well_as_color() -> None:
 
 def test_unknown_is_a_dash_with_its_reason_escaped() -> None:
     html = rendered("{% money v 'EUR' reason=r %}", v=None, r="<no price>")
-    assert (
-        html
-        == '<span class="none" title="&lt;no price&gt;">—<span class="sr"> &lt;no price&gt;</span></span>'
-    )
+    assert html == '<span class="none" title="&lt;no price&gt;">—<span class="sr"> &lt;no price&gt;</span></span>'

@@ -65,8 +65,5 @@ def test_currency_is_iso_or_the_base_currency() -> None:
 
 
 def test_filters_are_kept_from_page_to_page_and_nothing_else_is() -> None:
-    assert (
-        kept_query({"period": "1m", "currency": "EUR", "sort": "name", "account": ""})
-        == "?period=1m&currency=EUR"
-    )
+    assert kept_query({"period": "1m", "currency": "EUR", "sort": "name", "account": ""}) == "?period=1m&currency=EUR"
     assert kept_query({}) == ""

@@ -138,6 +138,10 @@ document.addEventListener("DOMContentLoaded", () => {
   $$("[data-zone]").forEach((field) => { field.value = Intl.DateTimeFormat().resolvedOptions().timeZone || field.value; });
   if (!window.htmx) return;
   htmx.onLoad((element) => { drawCharts(element); showSettings(); });
+  document.body.addEventListener("htmx:afterSwap", (event) => {
+    if (event.detail.target.id !== "preview") return;
+    $$(".steps li").forEach((step, i) => { step.classList.toggle("done", i === 0); step.toggleAttribute("aria-current", false); if (i === 1) step.setAttribute("aria-current", "step"); });
+  });
   document.body.addEventListener("htmx:responseError", (event) => toast("That did not work", event.detail.xhr.status === 429 ? "Too many requests. Wait a minute." : "Try again, or reload the page.", "error"));
   document.body.addEventListener("htmx:sendError", () => toast("No connection", "The server cannot be reached. Your data is safe.", "error"));
 });
