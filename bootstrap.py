@@ -176,9 +176,7 @@ def check(arguments: list[str]) -> int:
         results = [
             run("format", BIN / "ruff", "format", "--check", "."),
             run("lint", BIN / "ruff", "check", "."),
-            run(
-                "types", PYTHON, "-m", "mypy", ".", DJANGO_DEBUG="true"
-            ),  # settings without an instance's keys
+            run("types", PYTHON, "-m", "mypy", ".", DJANGO_DEBUG="true"),  # settings without an instance's keys
             run("layers", PYTHON, "-c", LINT_IMPORTS),
             run("migrations", *manage("makemigrations", "--check", "--dry-run", *options)),
             run(

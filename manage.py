@@ -67,9 +67,7 @@ def prepare(arguments: list[str], *, data_dir: Path, stack: ExitStack) -> None:
     os.environ["STACKMOTIVE_DATA_DIR"] = str(data.path)
     configured = [name for name in STORE_ADDRESSES if is_set(name)]
     if len(configured) == 1:
-        raise StoreError(
-            f"{configured[0]} is set alone: set both of {' and '.join(STORE_ADDRESSES)}, or neither."
-        )
+        raise StoreError(f"{configured[0]} is set alone: set both of {' and '.join(STORE_ADDRESSES)}, or neither.")
     if not configured:
         if needs_stores(arguments):
             stack.enter_context(stores(data.path))

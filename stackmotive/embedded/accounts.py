@@ -40,9 +40,7 @@ def server_account(folder: Path) -> Account | None:
     if os.geteuid() != 0:
         return None
     if not sys.platform.startswith("linux"):
-        raise StoreError(
-            "Root cannot run the embedded database on this system; start StackMotive as an ordinary user."
-        )
+        raise StoreError("Root cannot run the embedded database on this system; start StackMotive as an ordinary user.")
     try:
         entry = pwd.getpwnam("nobody")
         if folder.exists() and (owner := folder.stat().st_uid) != 0:

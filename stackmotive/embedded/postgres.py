@@ -24,9 +24,7 @@ WITHOUT_DURABILITY = ("fsync=off", "synchronous_commit=off", "full_page_writes=o
 """Only for tests, whose data nobody needs after a crash."""
 
 
-def start(
-    data: DataDirectory, *, keys: Keys, account: Account | None, fsync: bool
-) -> subprocess.Popen[bytes]:
+def start(data: DataDirectory, *, keys: Keys, account: Account | None, fsync: bool) -> subprocess.Popen[bytes]:
     """The running server, accepting connections, with both roles and the database in place."""
     folder = binaries.reachable_postgres(account)
     lock = processes.claim(data.stores / "postgres.lock", orphan_signal=signal.SIGINT)
@@ -82,9 +80,7 @@ def clean_environment() -> dict[str, str]:
     return kept | {"LC_ALL": "C"}
 
 
-def initialize(
-    folder: Path, *, data: DataDirectory, keys: Keys, account: Account | None, fsync: bool
-) -> None:
+def initialize(folder: Path, *, data: DataDirectory, keys: Keys, account: Account | None, fsync: bool) -> None:
     """initdb beside the final place, renamed when whole: an interrupted one leaves nothing half made."""
     fresh = data.stores / f"postgres.{secrets.token_hex(4)}"
     password = data.stores / f"{fresh.name}.password"
@@ -182,17 +178,13 @@ def ensure_roles(data: DataDirectory, *, keys: Keys) -> None:
                 )
             )
         # lets the owner act with the application's rights, as tests of those rights do
-        template.execute(
-            sql.SQL("GRANT {} TO {}").format(sql.Identifier(APP_ROLE), sql.Identifier(OWNER_ROLE))
-        )
+        template.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(APP_ROLE), sql.Identifier(OWNER_ROLE)))
         grant_defaults(template)
         databases = {name for (name,) in template.execute("SELECT datname FROM pg_database")}
     if DATABASE not in databases:
         with connect(data, keys=keys, dbname="postgres") as server:
             server.execute(
-                sql.SQL("CREATE DATABASE {} OWNER {}").format(
-                    sql.Identifier(DATABASE), sql.Identifier(OWNER_ROLE)
-                )
+                sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(DATABASE), sql.Identifier(OWNER_ROLE))
             )
 
 

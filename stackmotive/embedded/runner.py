@@ -34,8 +34,7 @@ class PartDied(StoreError):
 
     def __init__(self, part: Part) -> None:
         super().__init__(
-            f"{part.name} ended with code {part.process.returncode}; {part.log} ends with:\n"
-            f"{processes.tail(part.log)}"
+            f"{part.name} ended with code {part.process.returncode}; {part.log} ends with:\n{processes.tail(part.log)}"
         )
 
 
@@ -106,13 +105,9 @@ def refuse_used_port(port: int) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except PermissionError as exc:
-            raise StoreError(
-                f"Port {port} is not open to this user: choose one above 1023 with --port."
-            ) from exc
+            raise StoreError(f"Port {port} is not open to this user: choose one above 1023 with --port.") from exc
         except OSError as exc:
-            raise StoreError(
-                f"Port {port} is in use: stop what listens there or choose another with --port."
-            ) from exc
+            raise StoreError(f"Port {port} is in use: stop what listens there or choose another with --port.") from exc
 
 
 def interrupt_on(signals: Sequence[signal.Signals]) -> Callable[[], None]:

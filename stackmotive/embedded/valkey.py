@@ -20,9 +20,7 @@ READY_SECONDS = 60.0
 STOP_SECONDS = 10.0
 
 
-def start(
-    data: DataDirectory, *, keys: Keys, account: Account | None, fsync: bool
-) -> subprocess.Popen[bytes]:
+def start(data: DataDirectory, *, keys: Keys, account: Account | None, fsync: bool) -> subprocess.Popen[bytes]:
     """The running server, its data loaded."""
     program = binaries.reachable_valkey(account)
     lock = processes.claim(data.stores / "valkey.lock", orphan_signal=signal.SIGTERM)

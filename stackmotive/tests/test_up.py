@@ -122,8 +122,7 @@ def test_one_command_starts_all_stops_all_and_starts_again(tmp_path: Path, up: U
     assert status(port, "/health/live/") == 200
     running = command_lines(children(first.pid))
     assert [
-        sum(word in line for line in running)
-        for word in ("uvicorn", "stackmotive worker", "stackmotive beat")
+        sum(word in line for line in running) for word in ("uvicorn", "stackmotive worker", "stackmotive beat")
     ] == [1, 1, 1]
 
     second = up("--port", str(free_port()))

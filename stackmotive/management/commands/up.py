@@ -104,9 +104,7 @@ class Command(BaseCommand):
         pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
         close_connections()
         if pending:
-            owner = env | (
-                {"DATABASE_URL": env["OWNER_DATABASE_URL"]} if env.get("OWNER_DATABASE_URL") else {}
-            )
+            owner = env | ({"DATABASE_URL": env["OWNER_DATABASE_URL"]} if env.get("OWNER_DATABASE_URL") else {})
             argv = runner.python("manage.py", "migrate", "--no-input", "--verbosity", "1")
             self.finish("Migrate", argv, data=data, env=owner, beside=[])
         self.say("Tables", f"{len(pending)} migrations applied" if pending else "up to date")
