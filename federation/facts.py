@@ -9,14 +9,16 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import Q
 
 from accounts.models import User
 from federation.accounts import AccountPlan, AccountRulings, Spot, Usage, plan_accounts
 from federation.coverage import window
 from federation.instruments import InstrumentPlan, Named, Naming, known_instruments, plan_instruments
-from federation.models import AccountLink, BrokerAccount, Decision
+from federation.models import AccountLink, AccountSetting, BrokerAccount, Decision
 from federation.rows import AccountInfo, ContentInfo, HoldingKey, Report, SourceInfo, StagedRow, Stated, Window
 from federation.truth import AccountFacts, Facts, Rulings
+from ingestion.models import StagedTransaction
 
 CONTENTS = """
 SELECT c.id, c.source_id, c.layout, c.institution, c.references_issued, c.generated_at, c.default_account, c.cash_mode,
@@ -74,6 +76,8 @@ UNION SELECT DISTINCT content_id, account_ref FROM ingestion_stagedposition WHER
 UNION SELECT DISTINCT content_id, account_ref FROM ingestion_stagedcash WHERE content_id = ANY(%(contents)s)
 UNION SELECT DISTINCT content_id, account_ref FROM ingestion_coverage WHERE content_id = ANY(%(contents)s)
 """
+
+COUNTED = "SELECT COUNT(*) FROM ingestion_stagedtransaction WHERE content_id = ANY(%(contents)s)"
 
 
 def rows_of(sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
@@ -140,7 +144,8 @@ def resolve(user_id: UUID) -> Resolved:
         names, user_id=user_id, sources=sources, known=known_instruments(user_id, names)
     )
     resolved.known_accounts = known_accounts
-    resolved.is_moved = bool(accounts.changed_links or resolved.instruments.changed_links)
+    instruments = resolved.instruments
+    resolved.is_moved = bool(accounts.changed_links or instruments.changed_links or instruments.changed_instruments)
     return resolved
 
 
@@ -242,25 +247,38 @@ def _account_info(account: BrokerAccount) -> AccountInfo:
 
 
 def touched_accounts(resolved: Resolved, *, since: int) -> set[UUID] | None:
-    """Accounts whose facts have changed after number `since`; null where that cannot be told and all must be computed.
-
-    A withdrawn content is no longer in force, so its accounts are found by the stored links.
-    """
+    """Accounts whose facts have changed after number `since`; null where that cannot be told and all must be computed."""
     if resolved.is_moved or since == 0:
         return None
-    causes = resolved.user.fact_versions.filter(number__gt=since).exclude(cause__in=CONTENT_CAUSES)
-    if causes.exists():
+    if resolved.user.fact_versions.filter(number__gt=since).exclude(cause__in=TOLD_CAUSES).exists():
         return None
     changed = {row[0]: row for row in rows_of(CHANGED_CONTENTS, user=resolved.user.pk, since=since)}
-    stored = {
-        (source, reference): account
-        for source, reference, account in AccountLink.objects.filter(source__user=resolved.user).values_list(
-            "source_id", "reference", "account_id"
+    named = rows_of(REFERENCES, contents=list(changed))
+    touched = _accounts_named(resolved, [(*changed[content], reference) for content, reference in named])
+    touched |= set(
+        AccountSetting.objects.filter(account__user=resolved.user, number__gt=since).values_list("account", flat=True)
+    )
+    decided = Decision.objects.filter(user=resolved.user).filter(Q(number__gt=since) | Q(revocation__number__gt=since))
+    for decision in decided:
+        if "reference" in decision.keys:
+            return None
+        if "account" in decision.keys:
+            touched.add(UUID(decision.keys["account"]))
+        sources = [UUID(source) for source, _ in decision.keys.get("rows", ())]
+        identities = [identity for _, identity in decision.keys.get("rows", ())]
+        spoken = StagedTransaction.objects.filter(content__source__in=sources, identity__in=identities).values_list(
+            "content", "content__source", "content__default_account", "account_ref"
         )
-    }
-    touched: set[UUID] = set()
-    for content, reference in rows_of(REFERENCES, contents=list(changed)):
-        _, source, default = changed[content]
+        touched |= _accounts_named(resolved, spoken)
+    return touched
+
+
+def _accounts_named(resolved: Resolved, named: Iterable[tuple[Any, ...]]) -> set[UUID]:
+    """The accounts of (content, source, default account, reference), of withdrawn contents by the stored links."""
+    links = AccountLink.objects.filter(source__user=resolved.user).values_list("source_id", "reference", "account_id")
+    stored = {(source, reference): account for source, reference, account in links}
+    found: set[UUID] = set()
+    for content, source, default, reference in named:
         if content in resolved.contents:
             account = resolved.account_of(content, reference)
         elif not reference and default in resolved.known_accounts:
@@ -268,8 +286,16 @@ def touched_accounts(resolved: Resolved, *, since: int) -> set[UUID] | None:
         else:
             account = stored.get((source, reference)) or _named_account(reference, resolved)
         if account is not None:
-            touched.add(account)
-    return touched
+            found.add(account)
+    return found
+
+
+def rows_to_read(resolved: Resolved, accounts: Collection[UUID] | None) -> int:
+    """How many staged rows computing `accounts` (null = all) takes: every row of each source that speaks of one."""
+    spots = resolved.accounts.spots
+    sources = {spot[0] for spot, account in spots.items() if accounts is None or account in accounts}
+    contents = [content.id for content in resolved.contents.values() if content.source in sources]
+    return int(rows_of(COUNTED, contents=contents)[0][0])
 
 
 def _named_account(reference: str, resolved: Resolved) -> UUID | None:
@@ -280,8 +306,8 @@ def _named_account(reference: str, resolved: Resolved) -> UUID | None:
     return named if named in resolved.known_accounts else None
 
 
-CONTENT_CAUSES = ("import", "upload", "pull", "manual", "undo")
-"""Causes of fact numbers that change contents only: the accounts they name are all that is touched."""
+TOLD_CAUSES = ("import", "manual", "undo", "decision", "account")
+"""Causes of fact numbers whose facts name the accounts they touch; after any other one all are computed."""
 
 
 # --- decisions as the rules ask for them ----------------------------------------------------------
@@ -306,7 +332,9 @@ def _rulings(resolved: Resolved) -> Rulings:
     rulings = Rulings()
     for decision in resolved.decisions:
         rows = [(UUID(source), identity) for source, identity in decision.keys.get("rows", ())]
-        if decision.kind == Decision.Kind.IGNORE:
+        if decision.kind == Decision.Kind.IGNORE and "evidence" in decision.value:
+            rulings.dismissed[decision.keys.get("key", "")] = decision.value["evidence"]
+        elif decision.kind == Decision.Kind.IGNORE:
             rulings.ignored.update(rows)
         elif decision.kind == Decision.Kind.BOOK:
             rulings.booked.update(rows)

@@ -50,6 +50,7 @@ class Rulings:
     chosen_holdings: dict[tuple[UUID, HoldingKey], tuple[UUID, date | None]] = field(default_factory=dict)
     ignored: set[tuple[UUID, str]] = field(default_factory=set)
     booked: set[tuple[UUID, str]] = field(default_factory=set)
+    dismissed: dict[str, str] = field(default_factory=dict)  # conflict's key -> digest of what it compared
 
 
 @dataclass(slots=True)

@@ -1,5 +1,31 @@
 """What can be done with truth: one function per use case."""
 
-from federation.services.reconciliation import Reconciled, bring_up_to_date, draft_of, lock_ledger, reconcile
+from federation.services.accounts import create_account, delete_account, update_account
+from federation.services.decisions import decide, resolve_conflict, revoke
+from federation.services.instruments import ensure_instrument
+from federation.services.reconciliation import (
+    Reconciled,
+    apply_now,
+    bring_up_to_date,
+    differences,
+    draft_of,
+    lock_ledger,
+    reconcile,
+)
 
-__all__ = ["Reconciled", "bring_up_to_date", "draft_of", "lock_ledger", "reconcile"]
+__all__ = [
+    "Reconciled",
+    "apply_now",
+    "bring_up_to_date",
+    "create_account",
+    "decide",
+    "delete_account",
+    "differences",
+    "draft_of",
+    "ensure_instrument",
+    "lock_ledger",
+    "reconcile",
+    "resolve_conflict",
+    "revoke",
+    "update_account",
+]

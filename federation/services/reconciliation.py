@@ -1,5 +1,7 @@
 """Bringing the ledger up to date with the facts (DESIGN 5.1, 5.12)."""
 
+import hashlib
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -16,7 +18,7 @@ from federation import ledger
 from federation.accounts import store_accounts
 from federation.effects import Mark, Valuer, is_small
 from federation.errors import LedgerBusy
-from federation.facts import Resolved, load, resolve, rows_of, touched_accounts
+from federation.facts import Resolved, load, resolve, rows_of, rows_to_read, touched_accounts
 from federation.instruments import store_instruments
 from federation.models import Conflict, LedgerState, LedgerVersion
 from federation.rows import Balance, Disagreement, LedgerRow
@@ -26,6 +28,7 @@ from ingestion.services import advance_runs
 from stackmotive.common.money import RECORDED_QUANTUM, plain
 
 ATTEMPTS = 8
+MOST_ROWS_NOW = 15_000  # staged rows that are read, computed and compared well within 2 s
 
 MARKS = """
 SELECT DISTINCT ON (c.source_id, p.instrument_key) c.source_id, p.instrument_key, p.day, p.close, p.currency
@@ -73,6 +76,19 @@ def bring_up_to_date(
         if done is not None:
             return done
     raise LedgerBusy("Try again in a moment: new facts came in while the ledger was computed.")
+
+
+def apply_now(user_id: UUID, *, accounts: Collection[UUID]) -> Reconciled | None:
+    """Include an edit by hand in the request that made it; null where it would take too long and a worker does it.
+
+    accounts: those that the edit touched.
+    """
+    state = LedgerState.objects.filter(user=user_id).first() or LedgerState(user_id=user_id)
+    resolved = resolve(user_id)
+    touched = touched_accounts(resolved, since=state.facts_version)
+    if rows_to_read(resolved, None if touched is None else touched | set(accounts)) > MOST_ROWS_NOW:
+        return None
+    return bring_up_to_date(user_id, accounts=accounts, cause="manual")
 
 
 @dataclass(slots=True)
@@ -137,12 +153,30 @@ def _conflict_rows(resolved: Resolved, facts: Facts, truth: Truth) -> list[ledge
     for account in {one.account for one in truth.disagreements}:
         rows = [row for row in truth.rows if row.account == account]
         values[account] = valuer.account_value(truth.balances.get(account, ()), rows)
-    return [_conflict_row(facts.user, one, valuer.effect(one), values[one.account]) for one in truth.disagreements]
+    dismissed = facts.rulings.dismissed
+    return [
+        _conflict_row(
+            facts.user,
+            one,
+            valuer.effect(one),
+            values[one.account],
+            is_dismissed=dismissed.get(one.key) == evidence_of(one.candidates),
+        )
+        for one in truth.disagreements
+    ]
 
 
-def _conflict_row(user: UUID, one: Disagreement, effect: Decimal | None, account_value: Decimal) -> ledger.Row:
+def evidence_of(candidates: Sequence[dict[str, str]]) -> str:
+    """A digest of what a conflict compares: a dismissal holds while it is the same."""
+    told = sorted((one["source"], one["value"], one.get("as_of", "")) for one in candidates)
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
+def _conflict_row(
+    user: UUID, one: Disagreement, effect: Decimal | None, account_value: Decimal, *, is_dismissed: bool
+) -> ledger.Row:
     status = Conflict.Status.OPEN
-    if one.decided:
+    if one.decided or is_dismissed:
         status = Conflict.Status.RESOLVED
     elif one.settled and is_small(effect, account_value):
         status = Conflict.Status.SETTLED
