@@ -97,6 +97,9 @@ class TierGrant(models.Model):
 
 
 class LoginSessionQuerySet(models.QuerySet["LoginSession"]):
+    def visible_to(self, user: "User | UUID") -> Self:
+        return self.filter(user=user)
+
     def live(self, at: dt.datetime | None = None) -> Self:
         return self.filter(revoked_at=None, expires_at__gt=at or now(), user__is_active=True)
 

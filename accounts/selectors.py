@@ -1,13 +1,12 @@
 """Who is it, and what may they do: read from the database on every request, never from the token."""
 
-from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db.models import OuterRef, Subquery
 from django.db.models.functions import Coalesce
 
-from accounts.models import LoginSession, Tier, TierGrant, User
+from accounts.models import LoginSession, LoginSessionQuerySet, Tier, TierGrant, User
 
 
 def live_session(session_id: UUID) -> LoginSession | None:
@@ -31,9 +30,9 @@ def effective_tier(user: User) -> Tier:
     return user.effective_tier
 
 
-def login_sessions(*, user: User) -> Any:
+def login_sessions(*, user: User) -> LoginSessionQuerySet:
     """The live sessions of `user`, newest first."""
-    return LoginSession.objects.live().filter(user=user).order_by("-created_at", "-pk")
+    return LoginSession.objects.live().visible_to(user).order_by("-created_at", "-pk")
 
 
 def limits(tier: Tier) -> dict[str, int]:

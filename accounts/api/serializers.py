@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from rest_framework import serializers
 
 from accounts import selectors
-from accounts.models import Tier, User
+from accounts.models import LoginSession, Tier, User
 from accounts.services import LONGEST_PASSWORD, normalized_email
 from accounts.tiers import features
 from accounts.tokens import LONGEST_TOKEN
@@ -123,3 +123,18 @@ class MeChangeSerializer(serializers.Serializer[Any]):
         if name not in zoneinfo.available_timezones():
             raise serializers.ValidationError("Write a zone name, such as Europe/Berlin.", code="unknown_timezone")
         return name
+
+
+class LoginSessionSerializer(serializers.ModelSerializer[LoginSession]):
+    """A device that is logged in. `is_current` marks the one that asks."""
+
+    is_current = serializers.SerializerMethodField()
+
+    class Meta:
+        model = LoginSession
+        fields = ("id", "device", "created_at", "last_used_at", "expires_at", "is_current")
+        read_only_fields = fields
+
+    def get_is_current(self, session: LoginSession) -> bool:
+        current = self.context["request"].auth
+        return isinstance(current, LoginSession) and current.pk == session.pk

@@ -3,16 +3,17 @@
 from typing import Any
 
 from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework import mixins
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import services
+from accounts import selectors, services
 from accounts.api import serializers
 from accounts.errors import WrongLogin
-from accounts.models import Tier
+from accounts.models import LoginSession, LoginSessionQuerySet, Tier
 from accounts.permissions import AtLeast
 from stackmotive.common.limits import client_address
-from stackmotive.common.views import ApiView, Public
+from stackmotive.common.views import ApiView, OwnedViewSet, Public
 
 ANY_TIER = AtLeast(read=Tier.OBSERVER, write=Tier.OBSERVER)
 
@@ -129,3 +130,19 @@ class TierListView(ApiView):
     def get(self, request: Request) -> Response:
         tiers = {"count": len(Tier), "next": None, "previous": None, "results": list(Tier)}
         return Response(serializers.TierListSerializer(tiers).data)
+
+
+class LoginSessionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, mixins.DestroyModelMixin, OwnedViewSet):
+    """The devices that are logged in. Deleting one logs it out at once."""
+
+    tiers = ANY_TIER
+    queryset = LoginSession.objects.none()
+    serializer_class = serializers.LoginSessionSerializer
+
+    def get_queryset(self) -> LoginSessionQuerySet:
+        if getattr(self, "swagger_fake_view", False):
+            return LoginSession.objects.none()
+        return selectors.login_sessions(user=self.request.user)  # type: ignore[arg-type]
+
+    def perform_destroy(self, instance: LoginSession) -> None:
+        services.end_session(session_id=instance.pk, user_id=instance.user_id, reason="ended_by_user")

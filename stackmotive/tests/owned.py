@@ -1,0 +1,24 @@
+"""Rows to try every operation with an id in its path on: one maker per path.
+
+A new resource adds its line: the path as the OpenAPI document writes it up to its id -> a function that makes a row of `owner`
+and answers its path parameters. The longest path that begins an operation's counts.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+Maker = Callable[["User"], Mapping[str, str]]
+
+
+def login_session(owner: "User") -> Mapping[str, str]:
+    from accounts.services import open_session
+
+    return {"id": str(open_session(user=owner, address="", device="Firefox").pk)}
+
+
+OWNED: dict[str, Maker] = {
+    "/api/me/sessions/{id}/": login_session,
+}
