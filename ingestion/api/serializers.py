@@ -209,7 +209,7 @@ class ImportRunSerializer(serializers.ModelSerializer[ImportRun]):
         return run.content_id is not None and run.undone_at is None
 
     def get_problems_url(self, run: ImportRun) -> str:
-        address = reverse("import-rows", args=[run.pk], request=self.context.get("request"))
+        address = reverse("api-import-rows", args=[run.pk], request=self.context.get("request"))
         return f"{address}?status=rejected"
 
 

@@ -5,7 +5,7 @@ from rest_framework.routers import SimpleRouter
 from ingestion.api import views
 
 router = SimpleRouter()
-router.register("sources", views.SourceViewSet, basename="source")
-router.register("imports", views.ImportRunViewSet, basename="import")
-router.register("profiles", views.ImportProfileViewSet, basename="import-profile")
+router.register("sources", views.SourceViewSet, basename="api-source")
+router.register("imports", views.ImportRunViewSet, basename="api-import")
+router.register("profiles", views.ImportProfileViewSet, basename="api-import-profile")
 urlpatterns = router.urls

@@ -57,7 +57,7 @@ class SourceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, OwnedViewS
         values = dict(asked.validated_data)
         values["parameters"] = values.pop("settings", None)
         source = services.create_source(user=request.user, **values)  # type: ignore[arg-type]
-        address = reverse("source-detail", args=[source.pk], request=request)
+        address = reverse("api-source-detail", args=[source.pk], request=request)
         return Response(self.get_serializer(source).data, status=201, headers={"Location": address})
 
     @extend_schema(request=serializers.SourceChangeSerializer, responses={200: serializers.SourceSerializer})
@@ -184,7 +184,7 @@ class ImportRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, OwnedVi
         return asked
 
     def _accepted(self, run: ImportRun) -> Response:
-        address = reverse("import-detail", args=[run.pk], request=self.request)
+        address = reverse("api-import-detail", args=[run.pk], request=self.request)
         return accepted(self.get_serializer(run).data, location=address)
 
 
@@ -216,7 +216,7 @@ class ImportProfileViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, mix
             header_digest=header_fingerprint(asked.validated_data["columns"]),
             options=dict(asked.validated_data["options"]),
         )
-        address = reverse("import-profile-detail", args=[profile.pk], request=request)
+        address = reverse("api-import-profile-detail", args=[profile.pk], request=request)
         return Response(self.get_serializer(profile).data, status=201, headers={"Location": address})
 
     @extend_schema(request=serializers.ImportProfileChangeSerializer, responses={200: serializers.ImportProfileSerializer})

@@ -91,8 +91,9 @@ def read_and_stage(run: ImportRun) -> None:
             options=options,
             profile_of=lambda digest: selectors.profile_options(user_id=run.user_id, header_digest=digest),
         )
-        source = None if options.dry_run else source_of(run, recognized)
+        check_source(run, recognized)
         statement = reading.parse(content, recognized, Heartbeat(run))
+        store(run, recognized, statement)
     except FileRefused as refusal:
         end_failed(run, code=refusal.code, detail=refusal.detail, line=refusal.line)
     except (QuotaExceeded, NotAnswerable) as problem:
@@ -102,66 +103,54 @@ def read_and_stage(run: ImportRun) -> None:
     except NeedsMapping as asked:
         assert recognized is not None  # noqa: S101  # only parsing asks
         end_asking(run, questions=reading.as_questions(asked, recognized))
-    else:
-        store(run, recognized, source, statement)
+
+
+def check_source(run: ImportRun, recognized: Recognized) -> None:
+    """Two brokers' files never share a source. Raises FileRefused where the run names one of another kind or layout."""
+    source = run.source
+    if source is None:
+        return
+    families = {source.layout} if source.is_default else {_family(layout) for layout in _layouts(source)}
+    family = recognized.family if source.is_default else _family(recognized.adapter.layout)
+    if source.kind != recognized.adapter.source_kind or families - {family}:
+        raise FileRefused(
+            "wrong_source",
+            f"This file is “{recognized.adapter.label}”, and “{source.name}” holds files of another kind. "
+            "Choose the source it belongs to, or none.",
+        )
+
+
+def _layouts(source: Source) -> Iterable[str]:
+    return source.contents.values_list("layout", flat=True).distinct()
 
 
 def source_of(run: ImportRun, recognized: Recognized) -> Source:
-    """The source the run names, if its files are of this layout, else the default one. Raises FileRefused, QuotaExceeded."""
-    kind = recognized.adapter.source_kind
-    if run.source is None or run.source.is_default:
-        named = run.source
-        name = f"CSV files ({', '.join(recognized.header[:4])})" if recognized.is_mapped else f"{recognized.adapter.label} files"
-        if named is None or (named.kind, named.layout) == (kind, recognized.family):
-            return default_source(user=run.user, kind=kind, layout=recognized.family, name=name)
-        raise _wrong_source(named, recognized)
-    families = set(run.source.contents.values_list("layout", flat=True).distinct())
-    others = {layout for layout in families if _family(layout) != _family(recognized.adapter.layout)}
-    if run.source.kind != kind or others:
-        raise _wrong_source(run.source, recognized)
-    return run.source
+    """The source the run names, or the default one of its layout, made on first use. Raises QuotaExceeded."""
+    if run.source is not None:
+        return run.source
+    name = f"CSV files ({', '.join(recognized.header[:4])})" if recognized.is_mapped else f"{recognized.adapter.label} files"
+    return default_source(user=run.user, kind=recognized.adapter.source_kind, layout=recognized.family, name=name)
 
 
 def _family(layout: str) -> str:
     return reading.GENERIC if layout.startswith("generic") else layout
 
 
-def _wrong_source(source: Source, recognized: Recognized) -> FileRefused:
-    return FileRefused(
-        "wrong_source",
-        f"This file is “{recognized.adapter.label}”, and “{source.name}” holds files of another kind. "
-        "Choose the source it belongs to, or none.",
-    )
-
-
-def store(run: ImportRun, recognized: Recognized, source: Source | None, statement: Statement) -> None:
-    """Store a parsed statement, or refuse it for its bad rows, or only count (dry run). Raises LeaseLost."""
+def store(run: ImportRun, recognized: Recognized, statement: Statement) -> None:
+    """Store a parsed statement, or refuse it for its bad rows, or only count (dry run). Raises LeaseLost, QuotaExceeded."""
     options = recognized.options
     batch = identity.prepare(statement, default_account=options.account, mapping=recognized.mapping)
     rows = len(batch.transactions) + len(batch.positions) + len(batch.cash)
     run.layout, run.digest = statement.layout, batch.digest
-    if statement.problems and recognized.on_error == "refuse":
-        counts, good = staging.refused(batch=batch, statement=statement)
-        bad = counts.rejected
-        detail = f"{bad} of {counts.rows} rows cannot be taken, so nothing was stored. Correct them, or import with on_error=skip."
-        end_failed(
-            run, code="rows_rejected", detail=detail, line=min(row.line for row in statement.problems), counts=counts,
-            problems=statement.problems, ignored=[*statement.ignored, *batch.repeated, *good],
-        )  # fmt: skip
+    if statement.problems and (recognized.on_error == "refuse" or not rows):
+        end_refused(run, batch, statement)
         return
-    if not rows and statement.problems:
-        counts = staging.count(batch=batch, statement=statement, known=staging.Known({}, frozenset()))
-        detail = "No row of the file can be taken; each is listed with its reason."
-        end_failed(
-            run, code="rows_rejected", detail=detail, line=min(row.line for row in statement.problems), counts=counts,
-            problems=statement.problems, ignored=[*statement.ignored, *batch.repeated],
-        )  # fmt: skip
-        return
-    if options.dry_run or source is None:
+    if options.dry_run:
         end_dry_run(run, recognized, batch, statement)
         return
     renew(run, stage=Stage.STAGING, lease=LEASE + dt.timedelta(seconds=rows / ROWS_PER_SECOND), done=0, total=rows)
     with transaction.atomic():
+        source = source_of(run, recognized)
         staged = staging.stage(source=source, statement=statement, batch=batch, default_account=options.account, run=run)
         staging.write_left_out(
             run_id=run.pk, problems=statement.problems, ignored=[*statement.ignored, *batch.repeated]
@@ -212,6 +201,22 @@ def end_failed(
     with transaction.atomic():
         staging.write_left_out(run_id=run.pk, problems=problems, ignored=ignored)
         fail(run, code=code, detail=detail, line=line, counts=counts)
+
+
+def end_refused(run: ImportRun, batch: identity.Batch, statement: Statement) -> None:
+    """Bad rows keep the whole file out; the good ones are listed as ignored. Raises LeaseLost."""
+    counts, good = staging.refused(batch=batch, statement=statement)
+    if good:
+        detail = (
+            f"{counts.rejected} of {counts.rows} rows cannot be taken, so nothing was stored. "
+            "Correct them, or import with on_error=skip."
+        )
+    else:
+        detail = "No row of the file can be taken; each is listed with its reason."
+    end_failed(
+        run, code="rows_rejected", detail=detail, line=min(row.line for row in statement.problems), counts=counts,
+        problems=statement.problems, ignored=[*statement.ignored, *batch.repeated, *good],
+    )  # fmt: skip
 
 
 def fail(run: ImportRun, *, code: str, detail: str, line: int = 0, counts: staging.Counts | None = None) -> None:
