@@ -43,9 +43,7 @@ class TransactionRow:
     traded_at: datetime | None = None  # aware UTC, only where the source states an instant
     local_time: str = ""  # "HH:MM:SS" as stated where no zone is: orders rows inside a day, nothing else
     settled_on: date | None = None
-    reported_on: date | None = (
-        None  # the day whose statement first shows the row, where that differs from trade_date
-    )
+    reported_on: date | None = None  # the day whose statement first shows the row, where that differs from trade_date
     quantity: Decimal | None = None
     price: Decimal | None = None
     fee: Decimal | None = None
@@ -194,12 +192,8 @@ class ParseOptions:
     encoding: str = ""
     as_of: date | None = None  # for positions files that carry no date
     whole: bool = True  # a positions file lists the whole account (DESIGN 5.3)
-    words: Mapping[str, str] = field(
-        default_factory=dict
-    )  # mapped layouts: the file's word for a kind -> kind
-    constants: Mapping[str, str] = field(
-        default_factory=dict
-    )  # mapped layouts: field -> value that no column states
+    words: Mapping[str, str] = field(default_factory=dict)  # mapped layouts: the file's word for a kind -> kind
+    constants: Mapping[str, str] = field(default_factory=dict)  # mapped layouts: field -> value that no column states
     limits: Limits = Limits()
 
 

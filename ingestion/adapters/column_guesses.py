@@ -130,9 +130,7 @@ def propose_mapping(rows: Sequence[Sequence[str]]) -> tuple[ColumnGuess, ...]:
             taken.add(field)
             chosen[column] = (field, confidence)
     return tuple(
-        ColumnGuess(cell.strip(), *chosen.get(column, ("", 0.0)))
-        for column, cell in enumerate(header)
-        if cell.strip()
+        ColumnGuess(cell.strip(), *chosen.get(column, ("", 0.0))) for column, cell in enumerate(header) if cell.strip()
     )
 
 
@@ -141,9 +139,7 @@ def _by_name(name: str) -> tuple[str, float]:
     if known is not None:
         return known
     words = f" {name} "
-    longest = max(
-        (known for known in _BY_NAME if len(known) > 3 and f" {known} " in words), key=len, default=""
-    )
+    longest = max((known for known in _BY_NAME if len(known) > 3 and f" {known} " in words), key=len, default="")
     return (_BY_NAME[longest][0], CONTAINED) if longest else ("", 0.0)
 
 

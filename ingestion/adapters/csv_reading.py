@@ -59,9 +59,7 @@ def refuse_archives(content: bytes) -> None:
     """Raises FileRefused for what is no text by its first bytes."""
     for signature, kind in _SIGNATURES:
         if content.startswith(signature):
-            raise FileRefused(
-                "not_text", f"This is {kind}. Unpack it or save it as CSV (UTF-8) and import that."
-            )
+            raise FileRefused("not_text", f"This is {kind}. Unpack it or save it as CSV (UTF-8) and import that.")
 
 
 def decode(content: bytes, *, chosen: str = "", declared: str = "") -> str:
@@ -81,15 +79,11 @@ def decode(content: bytes, *, chosen: str = "", declared: str = "") -> str:
         text = _decode_declared(content, encoding, declared, exc)
     if "\x00" in text:
         line = _line_of(text, text.index("\x00"))
-        raise FileRefused(
-            "nul", f"Line {line} holds a NUL character. Save the file again as CSV (UTF-8).", line=line
-        )
+        raise FileRefused("nul", f"Line {line} holds a NUL character. Save the file again as CSV (UTF-8).", line=line)
     control = _CONTROLS.search(text)
     if control is not None:
         line = _line_of(text, control.start())
-        raise FileRefused(
-            "not_text", f"Line {line} holds a control character: this is no CSV file.", line=line
-        )
+        raise FileRefused("not_text", f"Line {line} holds a control character: this is no CSV file.", line=line)
     return text
 
 
@@ -200,8 +194,7 @@ def read_table(
                 if len(rows) == limits.csv_rows:
                     raise FileRefused(
                         "too_many_rows",
-                        f"The file has more than {limits.csv_rows:,} rows. Split it by date and import "
-                        "the parts.",
+                        f"The file has more than {limits.csv_rows:,} rows. Split it by date and import the parts.",
                         line=first_line,
                     )
                 rows.append(row)

@@ -60,9 +60,7 @@ def _lenient_text(start: bytes, encoding: str) -> str:
     """The start of the file as text, "" where it is none. A character cut in two at its end does no harm."""
     for cut in range(4):
         try:
-            return decode(start[: len(start) - cut], chosen=encoding, declared="cp1252").removeprefix(
-                "\ufeff"
-            )
+            return decode(start[: len(start) - cut], chosen=encoding, declared="cp1252").removeprefix("\ufeff")
         except FileRefused:
             continue
     return ""

@@ -97,9 +97,7 @@ class FlexSections:
                 kind=kind,
                 trade_date=trade_date,
                 currency=currency,
-                instrument=values.instrument(attributes, "")
-                if kind not in ("deposit", "withdrawal")
-                else None,
+                instrument=values.instrument(attributes, "") if kind not in ("deposit", "withdrawal") else None,
                 local_time=local_time,
                 settled_on=settled_on,
                 reported_on=reported_on,
@@ -116,9 +114,7 @@ class FlexSections:
         kind = ACTION_KINDS.get(code) if code else _kind_in_words(description)
         if kind is None:
             shown = code or description
-            raise RowProblem(
-                "unknown_kind", f"Corporate actions of type “{shown[:60]}” are not known.", "type"
-            )
+            raise RowProblem("unknown_kind", f"Corporate actions of type “{shown[:60]}” are not known.", "type")
         currency, unit = values.currency(attributes.get("currency", ""))
         quantity = values.number(attributes, "quantity") or Decimal(0)
         proceeds = values.amount(attributes, "proceeds", unit) or Decimal(0)
@@ -126,9 +122,7 @@ class FlexSections:
             self._statement.ignored.append(Ignored(number, "moves_nothing"))
             return
         if not quantity and code == "CD":
-            self._statement.ignored.append(
-                Ignored(number, "booked_as_dividend")
-            )  # among the cash transactions
+            self._statement.ignored.append(Ignored(number, "booked_as_dividend"))  # among the cash transactions
             return
         instrument = values.instrument(attributes, currency)
         if instrument is None:
@@ -177,9 +171,7 @@ class FlexSections:
         currency, unit = values.currency(attributes.get("currency", ""))
         quantity = values.number(attributes, "quantity")
         cash = values.amount(attributes, "cashTransfer", unit)
-        instrument = (
-            None if attributes.get("assetCategory") == "CASH" else values.instrument(attributes, currency)
-        )
+        instrument = None if attributes.get("assetCategory") == "CASH" else values.instrument(attributes, currency)
         if attributes.get("assetCategory") == "CASH" and quantity and not cash:
             cash, quantity = quantity, None
         if not cash and not (quantity and instrument):
@@ -242,11 +234,7 @@ class FlexSections:
         cost = values.amount(attributes, "costBasisMoney", unit)
         if cost is None:
             each = values.number(attributes, "costBasisPrice")
-            cost = (
-                None
-                if each is None
-                else stored(each * unit * quantity * instrument.multiplier, "costBasisPrice")
-            )
+            cost = None if each is None else stored(each * unit * quantity * instrument.multiplier, "costBasisPrice")
         self._statement.positions.append(
             PositionRow(
                 line=number,
@@ -350,9 +338,7 @@ def _kind_in_words(description: str) -> str | None:
 
 
 def _name(row: TransactionRow) -> str:
-    return (
-        "" if row.instrument is None else row.instrument.conid or row.instrument.isin or row.instrument.symbol
-    )
+    return "" if row.instrument is None else row.instrument.conid or row.instrument.isin or row.instrument.symbol
 
 
 def _ratio(new: Decimal, old: Decimal) -> Decimal | None:

@@ -61,9 +61,7 @@ class FlexValues:
         except NumberProblem as exc:
             raise RowProblem(exc.code, f"{name}: {exc.detail}", name) from exc
 
-    def amount(
-        self, attributes: Attributes, name: str, unit: Decimal, *, is_price: bool = False
-    ) -> Decimal | None:
+    def amount(self, attributes: Attributes, name: str, unit: Decimal, *, is_price: bool = False) -> Decimal | None:
         """A number of money in units of `unit` of the currency, such as pence."""
         value = self.number(attributes, name, is_price=is_price)
         if value is None or unit == 1:

@@ -62,9 +62,7 @@ class GenericMapped:
             encoding=options.encoding,
         )
         columns = {
-            wanted[normalized(cell)]: index
-            for index, cell in enumerate(table.header)
-            if normalized(cell) in wanted
+            wanted[normalized(cell)]: index for index, cell in enumerate(table.header) if normalized(cell) in wanted
         }
         number_format, date_order = self._formats(table, columns, options)
         rules = CellRules(
@@ -79,9 +77,7 @@ class GenericMapped:
                 raise NeedsMapping([AS_OF_QUESTION])
             reader = PositionCells(columns, rules, as_of=options.as_of, constants=options.constants)
             return read_positions(table, reader, self.layout, options, progress)
-        return read_transactions(
-            table, TransactionCells(columns, rules, options.constants), self.layout, progress
-        )
+        return read_transactions(table, TransactionCells(columns, rules, options.constants), self.layout, progress)
 
     def _unmapped(self, content: bytes, options: ParseOptions) -> NeedsMapping:
         """The question which column is which, with guesses. Raises FileRefused where the file is no text."""
@@ -97,9 +93,7 @@ class GenericMapped:
                 "no_header",
                 "No row of the first 30 looks like a header. Add a line with the names of the columns.",
             )
-        question = Question(
-            "columns", "This layout is not known. Say which column is which.", TRANSACTION_FIELDS
-        )
+        question = Question("columns", "This layout is not known. Say which column is which.", TRANSACTION_FIELDS)
         return NeedsMapping([question], guesses)
 
     def _fields(self, options: ParseOptions) -> Literal["transactions", "positions"]:
@@ -110,14 +104,10 @@ class GenericMapped:
         known = set(TRANSACTION_FIELDS) | set(POSITION_FIELDS)
         unknown = sorted((set(mapped) | set(options.constants)) - known)
         if unknown:
-            raise FileRefused(
-                "mapping", f"The mapping names fields that do not exist: {', '.join(unknown)[:200]}."
-            )
+            raise FileRefused("mapping", f"The mapping names fields that do not exist: {', '.join(unknown)[:200]}.")
         doubled = sorted({field for field in mapped if mapped.count(field) > 1})
         if doubled:
-            raise FileRefused(
-                "mapping", f"The mapping gives two columns the same field: {', '.join(doubled)}."
-            )
+            raise FileRefused("mapping", f"The mapping gives two columns the same field: {', '.join(doubled)}.")
         given = set(mapped) | set(options.constants)
         if {"kind", "currency"} <= given and given & {"trade_date", "traded_at"}:
             return "transactions"
@@ -148,9 +138,7 @@ class GenericMapped:
         questions: list[Question] = []
         number_format = _chosen(options.number_format, NUMBER_FORMATS, "number_format")
         if number_format is None:
-            proved, ambiguous = proved_format(
-                _cells(table, [columns[name] for name in _NUMBERS if name in columns])
-            )
+            proved, ambiguous = proved_format(_cells(table, [columns[name] for name in _NUMBERS if name in columns]))
             number_format = next(iter(proved)) if len(proved) == 1 else POINT
             if len(proved) != 1 and (ambiguous or proved):
                 shown = ambiguous or "both forms appear"
@@ -202,9 +190,7 @@ def _parse_day(text: str, order: DateOrder) -> tuple[date, datetime | None, str]
 def _kinds(words: Mapping[str, str]) -> "_KindReader":
     unknown = sorted(set(words.values()) - KIND_RULES.keys())
     if unknown:
-        raise FileRefused(
-            "mapping", f"The mapping names kinds that do not exist: {', '.join(unknown)[:200]}."
-        )
+        raise FileRefused("mapping", f"The mapping names kinds that do not exist: {', '.join(unknown)[:200]}.")
     return _KindReader({" ".join(word.casefold().split()): kind for word, kind in words.items()})
 
 

@@ -19,12 +19,8 @@ from ingestion.adapters.generic_transactions import RULES, field_name
 from ingestion.adapters.position_cells import POSITION_FIELDS, PositionCells, read_positions
 
 ALIASES = {"kind": "instrument_kind"}  # as our own portfolio export names it
-_TELLING = frozenset(
-    {"account", "as_of", "average_cost", "cost_basis", "instrument_kind", "kind", "isin", "name"}
-)
-_OF_TRANSACTIONS = frozenset(
-    {"trade_date", "traded_at", "date", "time", "action", "type", "side", "transaction_type"}
-)
+_TELLING = frozenset({"account", "as_of", "average_cost", "cost_basis", "instrument_kind", "kind", "isin", "name"})
+_OF_TRANSACTIONS = frozenset({"trade_date", "traded_at", "date", "time", "action", "type", "side", "transaction_type"})
 
 
 class GenericPositions:
@@ -46,23 +42,17 @@ class GenericPositions:
         return 0.0
 
     def parse(self, content: bytes, options: ParseOptions, progress: Progress) -> Statement:
-        table = read_table(
-            content, limits=options.limits, is_header=self.is_header, encoding=options.encoding
-        )
+        table = read_table(content, limits=options.limits, is_header=self.is_header, encoding=options.encoding)
         columns: dict[str, int] = {}
         for index, cell in enumerate(table.header):
             name = ALIASES.get(field_name(cell), field_name(cell))
             if name in columns:
-                raise FileRefused(
-                    "duplicate_column", f"Two columns are named {name}.", line=table.header_line
-                )
+                raise FileRefused("duplicate_column", f"Two columns are named {name}.", line=table.header_line)
             if name in POSITION_FIELDS:
                 columns[name] = index
         if "as_of" not in columns and options.as_of is None:
             raise NeedsMapping([AS_OF_QUESTION])
-        return read_positions(
-            table, PositionCells(columns, RULES, as_of=options.as_of), self.layout, options, progress
-        )
+        return read_positions(table, PositionCells(columns, RULES, as_of=options.as_of), self.layout, options, progress)
 
 
 AS_OF_QUESTION = Question(

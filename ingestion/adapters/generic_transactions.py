@@ -53,9 +53,7 @@ class GenericTransactions:
         return 0.0
 
     def parse(self, content: bytes, options: ParseOptions, progress: Progress) -> Statement:
-        table = read_table(
-            content, limits=options.limits, is_header=self.is_header, encoding=options.encoding
-        )
+        table = read_table(content, limits=options.limits, is_header=self.is_header, encoding=options.encoding)
         columns = unique_columns(
             {index: field_name(cell) for index, cell in enumerate(table.header)}, table.header_line
         )

@@ -66,9 +66,7 @@ class FlexReader:
     """
 
     def __init__(self) -> None:
-        self._result = Statement(
-            layout="ibkr_flex", institution="Interactive Brokers", references_issued=True
-        )
+        self._result = Statement(layout="ibkr_flex", institution="Interactive Brokers", references_issued=True)
         self._values = FlexValues()
         self._trades = FlexTrades(self._result, self._values)
         self._sections = FlexSections(self._result, self._values)
@@ -146,9 +144,7 @@ class FlexReader:
             raise FileRefused("bad_xml", "accountId is longer than 100 characters.")
         key = (account, attributes.get("fromDate", ""), attributes.get("toDate", ""))
         self._statements += 1
-        self._is_repeated = (
-            bool(account) and key in self._seen
-        )  # the same account again in another base currency
+        self._is_repeated = bool(account) and key in self._seen  # the same account again in another base currency
         self._seen.add(key)
         self._depth = depth
         self._account = "" if account in NOTHING else account
@@ -237,9 +233,7 @@ class FlexReader:
         withdraw anything.
         """
         start, end = self._window
-        present = self._present & {
-            name for name, (covers, _, _) in READ_SECTIONS.items() if covers == "transactions"
-        }
+        present = self._present & {name for name, (covers, _, _) in READ_SECTIONS.items() if covers == "transactions"}
         if start is None or end is None or not present:
             return
         completeness: Completeness = "declared" if {"Trades", "CashTransactions"} <= present else "inferred"
@@ -260,9 +254,7 @@ class FlexReader:
         completeness: Completeness = "broken" if section in self._broken else "declared"
         reported = {(account, day) for account, covered, day in self._sections.reported if covered == section}
         if not reported:
-            reported = {
-                (account, day) for account in self._covered(section) for day in days if day is not None
-            }
+            reported = {(account, day) for account in self._covered(section) for day in days if day is not None}
         for account, day in sorted(reported):
             self._result.coverage.append(CoverageRow(account, section, day, day, completeness))
 

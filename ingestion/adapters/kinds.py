@@ -43,9 +43,7 @@ KIND_RULES: dict[str, KindRule] = {
     "rights": KindRule("rights", "signed", "signed", needs_instrument=True, needs_quantity=True),
     "merger": KindRule("merger", "signed", "signed", needs_instrument=True, needs_quantity=True),
     "symbol_change": KindRule("symbol_change", "signed", "none", needs_instrument=True, needs_quantity=True),
-    "return_of_capital": KindRule(
-        "return_of_capital", "none", "in", needs_instrument=True, needs_amount=True
-    ),
+    "return_of_capital": KindRule("return_of_capital", "none", "in", needs_instrument=True, needs_amount=True),
     "exercise": KindRule("exercise", "signed", "signed", needs_instrument=True, needs_quantity=True),
     "expiry": KindRule("expiry", "signed", "signed", needs_instrument=True, needs_quantity=True),
     "fx": KindRule("fx", "none", "signed", needs_amount=True),

@@ -84,9 +84,7 @@ def _parse_written(text: str, number_format: NumberFormat, *, is_price: bool) ->
     thousands, point = (",", ".") if number_format == POINT else (".", ",")
     if thousands in cleaned:
         if not _GROUPED[number_format].fullmatch(cleaned):
-            raise NumberProblem(
-                "bad_number", f"{_shown(stripped)} is not a number of the form {number_format}."
-            )
+            raise NumberProblem("bad_number", f"{_shown(stripped)} is not a number of the form {number_format}.")
         cleaned = cleaned.replace(thousands, "")
     if point == ",":
         cleaned = cleaned.replace(",", ".")
@@ -106,16 +104,12 @@ def recorded(value: Decimal, shown: str = "", *, is_price: bool = False) -> Deci
         )
     if value.adjusted() < -60:  # below what 60 digits of precision can compare; also 0E-999
         if value and not is_price:
-            raise NumberProblem(
-                "number_too_precise", f"{_shown(shown or str(value))} has more than 18 decimals."
-            )
+            raise NumberProblem("number_too_precise", f"{_shown(shown or str(value))} has more than 18 decimals.")
         return Decimal(0)
     rounded = value.quantize(RECORDED_QUANTUM, rounding=ROUND_HALF_EVEN)
     if rounded != value:
         if not is_price:
-            raise NumberProblem(
-                "number_too_precise", f"{_shown(shown or str(value))} has more than 18 decimals."
-            )
+            raise NumberProblem("number_too_precise", f"{_shown(shown or str(value))} has more than 18 decimals.")
         if abs(rounded) >= RECORDED_LIMIT:
             raise NumberProblem(
                 "number_too_large", f"{_shown(shown or str(value))} has more than 20 digits before the point."

@@ -63,19 +63,13 @@ class PositionCells:
         currency = parse_currency(value["currency"])
         quantity = self._amount(value["quantity"], "quantity")
         if quantity is None:
-            raise RowProblem(
-                "missing", "quantity is empty; a holding that is gone has quantity 0.", "quantity"
-            )
+            raise RowProblem("missing", "quantity is empty; a holding that is gone has quantity 0.", "quantity")
         if value["instrument_kind"].casefold() == "cash":
             if value["symbol"] and value["symbol"].upper() != currency:
-                raise RowProblem(
-                    "contradiction", "A cash row names its currency alone: leave symbol empty.", "symbol"
-                )
+                raise RowProblem("contradiction", "A cash row names its currency alone: leave symbol empty.", "symbol")
             return CashRow(line=line, account=account, currency=currency, balance=quantity, as_of=as_of)
         if not value["symbol"] and not value["isin"]:
-            raise RowProblem(
-                "missing", "A position needs symbol or isin; cash has instrument_kind cash.", "symbol"
-            )
+            raise RowProblem("missing", "A position needs symbol or isin; cash has instrument_kind cash.", "symbol")
         multiplier = self._amount(value["multiplier"], "multiplier") or Decimal(1)
         instrument = InstrumentRef(
             symbol=bounded(value["symbol"], "symbol"),
@@ -97,9 +91,7 @@ class PositionCells:
             cost_basis=self._cost_basis(value, quantity, multiplier),
             price=price,
         )
-        return position, PriceRow(
-            instrument, as_of, price, currency
-        ) if price is not None and price > 0 else None
+        return position, PriceRow(instrument, as_of, price, currency) if price is not None and price > 0 else None
 
     def _day(self, text: str) -> date:
         if not text and self._as_of is not None:
@@ -168,11 +160,7 @@ def read_positions(
     completeness: Completeness = "declared" if options.whole else "inferred"
     if statement.problems:
         completeness = "broken"
-    statement.coverage = [
-        CoverageRow(account, "positions", day, day, completeness) for account, day in sorted(held)
-    ]
-    statement.coverage += [
-        CoverageRow(account, "cash", day, day, completeness) for account, day in sorted(balances)
-    ]
+    statement.coverage = [CoverageRow(account, "positions", day, day, completeness) for account, day in sorted(held)]
+    statement.coverage += [CoverageRow(account, "cash", day, day, completeness) for account, day in sorted(balances)]
     statement.cash_mode = "tracked" if balances else "external"
     return statement

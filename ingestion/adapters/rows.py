@@ -151,7 +151,4 @@ def transactions_coverage(rows: Iterable[TransactionRow], *, is_broken: bool) ->
         elif day > known[1]:
             windows[row.account] = (known[0], day)
     completeness: Completeness = "broken" if is_broken else "inferred"
-    return [
-        CoverageRow(account, "transactions", start, end, completeness)
-        for account, (start, end) in windows.items()
-    ]
+    return [CoverageRow(account, "transactions", start, end, completeness) for account, (start, end) in windows.items()]

@@ -59,6 +59,7 @@ class Amount:
     """
 
     column: int
+    title: str  # the column as the file names it
     currency_column: int = -1
     currency: str = ""
 
@@ -83,9 +84,7 @@ class Trading212:
         return 1.0 if any(self.is_header(row) for row in head.rows) else 0.0
 
     def parse(self, content: bytes, options: ParseOptions, progress: Progress) -> Statement:
-        table = read_table(
-            content, limits=options.limits, is_header=self.is_header, encoding=options.encoding
-        )
+        table = read_table(content, limits=options.limits, is_header=self.is_header, encoding=options.encoding)
         statement = Statement(layout=self.layout, institution="Trading 212", cash_mode="tracked")
         reader = HistoryRows(table.header)
         width, total = len(table.header), len(table.rows)
@@ -110,7 +109,7 @@ class HistoryRows:
     def __init__(self, header: Sequence[str]) -> None:
         names = [normalized(cell) for cell in header]
         self._at = {name: index for index, name in reversed(list(enumerate(names)))}
-        self._amounts = self._amount_columns(names)
+        self._amounts = self._amount_columns(header, names)
         self._costs = [
             name
             for name in self._amounts
@@ -151,15 +150,11 @@ class HistoryRows:
             kind.startswith("transfer") and instrument is not None and quantity
         ):
             if instrument is None or not quantity:
-                raise RowProblem(
-                    "missing", f"“{action}” needs a ticker and a number of shares.", "No. of shares"
-                )
+                raise RowProblem("missing", f"“{action}” needs a ticker and a number of shares.", "No. of shares")
             sign = -1 if kind == "transfer_out" else 1
             return [replace(row, currency=price_currency or currency, quantity=abs(quantity) * sign)]
         if total is None or not currency:
-            raise RowProblem(
-                "missing", "Total or its currency is empty. Include both in the export.", "Total"
-            )
+            raise RowProblem("missing", "Total or its currency is empty. Include both in the export.", "Total")
         return [self._cash(row, cells, kind, action, total, currency)]
 
     def open_splits(self) -> list[tuple[int, RowProblem]]:
@@ -167,24 +162,20 @@ class HistoryRows:
         return [
             (
                 line,
-                RowProblem(
-                    "incomplete_split", f"The other row of this split is missing ({action}).", "Action"
-                ),
+                RowProblem("incomplete_split", f"The other row of this split is missing ({action}).", "Action"),
             )
             for line, action, _, _ in self._splits.values()
         ]
 
-    def _amount_columns(self, names: Sequence[str]) -> dict[str, Amount]:
+    def _amount_columns(self, header: Sequence[str], names: Sequence[str]) -> dict[str, Amount]:
         amounts: dict[str, Amount] = {}
-        of_column = {
-            match[1]: index for index, name in enumerate(names) if (match := _OF_COLUMN.fullmatch(name))
-        }
+        of_column = {match[1]: index for index, name in enumerate(names) if (match := _OF_COLUMN.fullmatch(name))}
         for index, name in enumerate(names):
             fixed = _WITH_CURRENCY.fullmatch(name)
             if fixed and quote_unit(fixed[2].upper())[0] in ISO_4217 and fixed[1] != "currency":
-                amounts.setdefault(fixed[1], Amount(index, currency=fixed[2].upper()))
+                amounts.setdefault(fixed[1], Amount(index, header[index], currency=fixed[2].upper()))
             elif name and not _OF_COLUMN.fullmatch(name):
-                amounts.setdefault(name, Amount(index, of_column.get(name, -1)))
+                amounts.setdefault(name, Amount(index, header[index], of_column.get(name, -1)))
         return amounts
 
     def _text(self, cells: Sequence[str], name: str) -> str:
@@ -198,11 +189,9 @@ class HistoryRows:
         try:
             return parse_exact(cells[amount.column], is_price=is_price)
         except NumberProblem as exc:
-            raise RowProblem(exc.code, f"{name}: {exc.detail}", name) from exc
+            raise RowProblem(exc.code, f"{amount.title}: {exc.detail}", amount.title) from exc
 
-    def _amount(
-        self, cells: Sequence[str], name: str, *, is_price: bool = False
-    ) -> tuple[Decimal | None, str]:
+    def _amount(self, cells: Sequence[str], name: str, *, is_price: bool = False) -> tuple[Decimal | None, str]:
         """(amount, currency), pence already in pounds; (None, "") where the export has no such column or
         the cell is empty.
         """
@@ -210,17 +199,16 @@ class HistoryRows:
         if value is None:
             return None, ""
         where = self._amounts[name]
+        title = where.title
         code = where.currency or (cells[where.currency_column].strip() if where.currency_column >= 0 else "")
         if not code:
             if not value:
                 return None, ""
-            raise RowProblem(
-                "missing", f"The currency of {name} is empty. Include its column in the export.", name
-            )
+            raise RowProblem("missing", f"The currency of {title} is empty. Include its column in the export.", title)
         currency, unit = quote_unit(code)
         if currency not in ISO_4217:
-            raise RowProblem("currency", f"{name}: “{code[:20]}” is no ISO 4217 currency.", name)
-        return (value if unit == 1 else self._stored(value * unit, name)), currency
+            raise RowProblem("currency", f"{title}: “{code[:20]}” is no ISO 4217 currency.", title)
+        return (value if unit == 1 else self._stored(value * unit, title)), currency
 
     def _kind(self, action: str) -> str:
         word = action.casefold()
@@ -328,15 +316,12 @@ class HistoryRows:
             elif not value:
                 continue
             else:
-                raise RowProblem(
-                    "currency", f"{name} is in {of_currency} and the row has no rate for it.", name
-                )
+                title = self._amounts[name].title
+                raise RowProblem("currency", f"{title} is in {of_currency} and the row has no rate for it.", title)
             fee = cost if fee is None else fee + cost
         if fee is None or not is_converted:
             return fee if fee is None else self._stored(fee, "fees")
-        return self._stored(fee, "fees", is_price=True).quantize(
-            minor_unit(currency), rounding=ROUND_HALF_EVEN
-        )
+        return self._stored(fee, "fees", is_price=True).quantize(minor_unit(currency), rounding=ROUND_HALF_EVEN)
 
     def _cash(
         self, row: TransactionRow, cells: Sequence[str], kind: str, action: str, total: Decimal, currency: str
@@ -358,11 +343,7 @@ class HistoryRows:
             cash = total
         else:
             cash = total
-        fee = (
-            self._fee(cells, currency, currency, ONE)
-            if kind in ("deposit", "withdrawal", "interest")
-            else None
-        )
+        fee = self._fee(cells, currency, currency, ONE) if kind in ("deposit", "withdrawal", "interest") else None
         tax, tax_currency = self._amount(cells, "withholding tax")
         if tax and tax_currency != currency:
             note = f"{row.note}; withholding tax {tax} {tax_currency}".strip("; ")
@@ -451,9 +432,7 @@ class HistoryRows:
             raise RowProblem(exc.code, f"{name}: {exc.detail}", name) from exc
 
 
-def _rate_that_explains(
-    stated: Decimal | None, unit: Decimal, gross: Decimal, total: Decimal
-) -> Decimal | None:
+def _rate_that_explains(stated: Decimal | None, unit: Decimal, gross: Decimal, total: Decimal) -> Decimal | None:
     """Units of the price's currency for one of the cash's, from the rate as stated.
 
     Exports state it in quoted units (pence), in whole ones, or the other way round: the reading under

@@ -36,9 +36,7 @@ TRANSACTION_FIELDS = (
 )  # fmt: skip
 
 ParsedDay = tuple[date, datetime | None, str]
-COMPUTABLE = frozenset(
-    {"buy", "sell", "dividend"}
-)  # kinds whose cash is quantity x price x multiplier, less costs
+COMPUTABLE = frozenset({"buy", "sell", "dividend"})  # kinds whose cash is quantity x price x multiplier, less costs
 ONE = Decimal(1)
 ZERO = Decimal(0)
 
@@ -194,9 +192,7 @@ class TransactionCells:
             return stated
         day = self._day(trade_date, "trade_date")[0]
         if abs((day - stated[0]).days) > 1:
-            raise RowProblem(
-                "contradiction", "trade_date and traded_at are more than a day apart.", "traded_at"
-            )
+            raise RowProblem("contradiction", "trade_date and traded_at are more than a day apart.", "traded_at")
         return day, stated[1], stated[2]
 
     def _currency(self, text: str, field: str) -> str:
@@ -252,9 +248,7 @@ class TransactionCells:
         """
         own = fee if rule.kind == "fee" else tax
         if own is not None and cash is not None and abs(cash) != own:
-            raise RowProblem(
-                "contradiction", f"cash_amount and {rule.kind} state two different amounts.", rule.kind
-            )
+            raise RowProblem("contradiction", f"cash_amount and {rule.kind} state two different amounts.", rule.kind)
         cash = own if cash is None else cash
         return (cash, None, tax) if rule.kind == "fee" else (cash, fee, None)
 
@@ -283,8 +277,7 @@ class TransactionCells:
         if rule.kind == "fx":
             raise RowProblem(
                 "contradiction",
-                "An exchange is two rows of kind fx with one group, each with its own currency and "
-                "cash_amount.",
+                "An exchange is two rows of kind fx with one group, each with its own currency and cash_amount.",
                 "fx_currency",
             )
         if rate is None and not has_cash:
@@ -317,9 +310,7 @@ class TransactionCells:
                 )
             return None
         if not has_instrument:
-            raise RowProblem(
-                "missing", f"A row of kind {word} with a quantity needs symbol or isin.", "symbol"
-            )
+            raise RowProblem("missing", f"A row of kind {word} with a quantity needs symbol or isin.", "symbol")
         if not quantity and rule.kind != "split":
             raise RowProblem("bad_number", "quantity is 0.", "quantity")
         if rule.units == "in" and quantity < 0:

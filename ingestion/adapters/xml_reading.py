@@ -42,9 +42,7 @@ class _Bounded:
                 f"The file has more than {limits.xml_elements:,} elements. Ask for a shorter period.",
             )
         if self.depth > limits.xml_depth:
-            raise FileRefused(
-                "too_deep", f"Elements are nested more than {limits.xml_depth} deep.", line=self.count
-            )
+            raise FileRefused("too_deep", f"Elements are nested more than {limits.xml_depth} deep.", line=self.count)
         if attributes and max(map(len, attributes.values())) > limits.xml_attribute:
             raise FileRefused(
                 "attribute_too_long",
@@ -63,9 +61,7 @@ def read_elements(content: bytes, elements: Elements, *, limits: Limits, progres
     above.
     """
     if len(content) > limits.xml_bytes:
-        raise FileRefused(
-            "too_large", f"The file is larger than {limits.xml_bytes:,} bytes. Ask for a shorter period."
-        )
+        raise FileRefused("too_large", f"The file is larger than {limits.xml_bytes:,} bytes. Ask for a shorter period.")
     bounded = _Bounded(elements, limits)
     # The defused parser refuses DTDs and entities; its expat is driven directly since no tree is wanted and
     # the
@@ -94,7 +90,5 @@ def read_elements(content: bytes, elements: Elements, *, limits: Limits, progres
             "bad_xml", f"Line {exc.lineno} is not valid XML: the file is cut off or damaged.", line=exc.lineno
         ) from exc
     except (LookupError, ValueError) as exc:  # the encoding that the XML declaration names
-        raise FileRefused(
-            "encoding", "The file declares an encoding that cannot be read. Save it as UTF-8."
-        ) from exc
+        raise FileRefused("encoding", "The file declares an encoding that cannot be read. Save it as UTF-8.") from exc
     progress(total, total)

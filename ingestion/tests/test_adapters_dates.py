@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestion.adapters.dates import FIRST_DAY, LAST_DAY, DateProblem, parse_day, parse_iso_day, parse_iso_time, proved_orders
+from ingestion.adapters.dates import (
+    FIRST_DAY,
+    LAST_DAY,
+    DateProblem,
+    parse_day,
+    parse_iso_day,
+    parse_iso_time,
+    proved_orders,
+)
 
 
 def test_an_instant_keeps_the_day_as_stated() -> None:
@@ -24,7 +32,8 @@ def test_utc_may_be_written_as_a_word() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["2024-02-30", "1899-12-31", "2201-01-01", "20240502", "2024-W05-1", "٢٠٢٤-٠٥-٠٢", "2024-05-02T25:00:00Z", ""]
+    "text",
+    ["2024-02-30", "1899-12-31", "2201-01-01", "20240502", "2024-W05-1", "٢٠٢٤-٠٥-٠٢", "2024-05-02T25:00:00Z", ""],
 )
 def test_what_is_no_iso_day(text: str) -> None:
     with pytest.raises(DateProblem):
@@ -65,7 +74,10 @@ def test_the_order_of_day_and_month_is_proved_by_the_file(cells: list[str], orde
 
 @given(st.text(max_size=40), st.sampled_from(["dmy", "mdy", "ymd"]))
 def test_any_text_is_a_day_in_bounds_or_a_problem(text: str, order: str) -> None:
-    for read in (parse_iso_day, lambda t: parse_day(t, "mdy" if order == "mdy" else "dmy" if order == "dmy" else "ymd")):
+    for read in (
+        parse_iso_day,
+        lambda t: parse_day(t, "mdy" if order == "mdy" else "dmy" if order == "dmy" else "ymd"),
+    ):
         try:
             day = read(text)
         except DateProblem:

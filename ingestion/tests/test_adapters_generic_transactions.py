@@ -120,7 +120,11 @@ def test_a_fee_row_counts_its_amount_once() -> None:
     ("cells", "code", "field"),
     [
         ({"kind": "buy", "symbol": "A", "quantity": "-10", "price": "5"}, "contradicting_sign", "quantity"),
-        ({"kind": "sell", "symbol": "A", "quantity": "10", "price": "5", "cash_amount": "-50"}, "contradicting_sign", "cash_amount"),
+        (
+            {"kind": "sell", "symbol": "A", "quantity": "10", "price": "5", "cash_amount": "-50"},
+            "contradicting_sign",
+            "cash_amount",
+        ),
         ({"kind": "deposit", "cash_amount": "-10"}, "contradicting_sign", "cash_amount"),
         ({"kind": "dividend", "symbol": "A", "cash_amount": "-10"}, "contradicting_sign", "cash_amount"),
         ({"kind": "buy", "symbol": "A", "quantity": "1", "price": "5", "fee": "-1"}, "contradicting_sign", "fee"),
@@ -145,7 +149,11 @@ def test_a_fee_row_counts_its_amount_once() -> None:
         ({"kind": "buy", "symbol": "A", "quantity": "1", "price": "1", "fx_rate": "0.9"}, "missing", "fx_currency"),
         ({"kind": "fx", "cash_amount": "5", "fx_currency": "EUR", "fx_rate": "0.9"}, "contradiction", "fx_currency"),
         ({"kind": "split", "symbol": "A", "ratio": "0"}, "bad_number", "ratio"),
-        ({"kind": "buy", "symbol": "A", "quantity": "0.000000000000000001", "price": "0.5"}, "number_too_precise", "cash_amount"),
+        (
+            {"kind": "buy", "symbol": "A", "quantity": "0.000000000000000001", "price": "0.5"},
+            "number_too_precise",
+            "cash_amount",
+        ),
     ],
 )
 def test_rows_that_cannot_be_taken(cells: dict[str, str], code: str, field: str) -> None:
@@ -165,7 +173,14 @@ def test_cash_in_another_currency_at_the_recorded_rate() -> None:
 
 def test_a_fee_in_the_cash_currency_is_not_converted() -> None:
     row = one(
-        kind="sell", symbol="A", quantity="10", price="160", fee="1.91", fee_currency="GBP", fx_rate="0.78125", fx_currency="GBP"
+        kind="sell",
+        symbol="A",
+        quantity="10",
+        price="160",
+        fee="1.91",
+        fee_currency="GBP",
+        fx_rate="0.78125",
+        fx_currency="GBP",
     )
     assert (row.cash_amount, row.fee_currency) == (Decimal("1248.09"), "GBP")
 
@@ -215,7 +230,10 @@ def test_the_order_of_rows_is_proved_by_dates() -> None:
 
 
 def test_a_row_of_another_width_is_not_shifted_into_place() -> None:
-    content = b"trade_date,kind,currency,cash_amount\n2024-01-01,deposit,USD\n2024-01-01,deposit,USD,1,2\n2024-01-01,deposit,USD,1,,\n"
+    content = (
+        b"trade_date,kind,currency,cash_amount\n"
+        b"2024-01-01,deposit,USD\n2024-01-01,deposit,USD,1,2\n2024-01-01,deposit,USD,1,,\n"
+    )
     statement = GenericTransactions().parse(content, ParseOptions(), no_progress)
     assert [(found.line, found.code) for found in statement.problems] == [(2, "cells"), (3, "cells")]
     assert [row.line for row in statement.transactions] == [4]
@@ -223,12 +241,16 @@ def test_a_row_of_another_width_is_not_shifted_into_place() -> None:
 
 def test_two_columns_of_one_name_are_refused() -> None:
     with pytest.raises(FileRefused) as caught:
-        GenericTransactions().parse(b"kind,currency,trade_date,fee,Fee\nbuy,USD,2024-01-01,1,2\n", ParseOptions(), no_progress)
+        GenericTransactions().parse(
+            b"kind,currency,trade_date,fee,Fee\nbuy,USD,2024-01-01,1,2\n", ParseOptions(), no_progress
+        )
     assert (caught.value.code, caught.value.line) == ("duplicate_column", 1)
 
 
 CELLS = st.one_of(
-    st.sampled_from(["", "1", "-1", "0.5", "1e400", "NaN", "USD", "EUR", "GBX", "2024-01-01", "2024-01-01T00:00:00Z", "A", "2:1"]),
+    st.sampled_from(
+        ["", "1", "-1", "0.5", "1e400", "NaN", "USD", "EUR", "GBX", "2024-01-01", "2024-01-01T00:00:00Z", "A", "2:1"]
+    ),
     st.text(alphabet=st.characters(exclude_characters='",\r\n', exclude_categories=["Cs", "Cc"]), max_size=12),
 )
 
@@ -236,7 +258,11 @@ CELLS = st.one_of(
 @settings(max_examples=200)
 @given(st.sampled_from(sorted(KIND_RULES)), st.dictionaries(st.sampled_from(TRANSACTION_FIELDS), CELLS, max_size=12))
 def test_any_row_is_a_transaction_or_a_problem(kind: str, cells: dict[str, str]) -> None:
-    row = {"trade_date": "2024-01-01", "kind": kind, "currency": "USD", "symbol": "A", "quantity": "2"} | cells | {"note": "x"}
+    row = (
+        {"trade_date": "2024-01-01", "kind": kind, "currency": "USD", "symbol": "A", "quantity": "2"}
+        | cells
+        | {"note": "x"}
+    )
     content = (",".join(row) + "\n" + ",".join(row.values())).encode()
     statement = GenericTransactions().parse(content, ParseOptions(), no_progress)
     assert len(statement.transactions) + len(statement.problems) == 1
