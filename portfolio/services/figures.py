@@ -13,7 +13,8 @@ from uuid import UUID
 import numpy as np
 
 from accounts.models import User
-from federation.models import AccountSetting, BrokerAccount, Listing, ReportedBalance, Transaction
+from federation.models import AccountSetting, BrokerAccount, Listing, Transaction
+from federation.selectors import unexplained
 from portfolio.fx import RateTable
 from portfolio.holding_steps import Held, Step, held
 from portfolio.ledger_rows import FlowKind, Flows, Holding, LedgerRow, account_flows, lot_entry, paired
@@ -100,7 +101,8 @@ class Figures:
     def steps(self, line: Holding) -> list[Step]:
         if line.instrument is None:
             return self.cash_steps(line)
-        return self.held[line.instrument].steps.get(str(line.account), [])
+        held = self.held.get(line.instrument)  # none where only income came of it
+        return held.steps.get(str(line.account), []) if held else []
 
 
 def compute(*, user: User, today: dt.date) -> Figures:
@@ -262,15 +264,12 @@ def _coin_fee(row: LedgerRow, coin: UUID, base: str, rate_on: Any) -> Entry:
 
 
 def _read_reports(figures: Figures) -> None:
-    for row in figures.rows:
-        if row.kind != "adjustment" or figures.accounts[row.account].tracking != BrokerAccount.Tracking.TRANSACTIONS:
-            continue
-        line = Holding(row.account, row.instrument, "" if row.instrument else row.cash_currency)
-        amount = row.quantity if row.instrument else row.cash_amount
-        figures.unexplained[line] = figures.unexplained.get(line, ZERO) + (amount or ZERO)
-    reports = ReportedBalance.objects.filter(user=figures.user, as_of__lte=figures.today).order_by("as_of")
-    for account, instrument, currency, as_of in reports.values_list("account_id", "instrument_id", "currency", "as_of"):
-        figures.reported[Holding(account, instrument, "" if instrument else currency)] = as_of
+    """What no transaction explains of what sources report, and when they last did."""
+    for report in unexplained(figures.user):
+        line = Holding(report.account, report.key.instrument, report.key.currency)
+        if report.reported_as_of <= figures.today:
+            figures.unexplained[line] = report.quantity
+            figures.reported[line] = report.reported_as_of
 
 
 def _add_lines(
