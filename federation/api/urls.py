@@ -1,5 +1,14 @@
 """Routes of the federation API."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import path
+from rest_framework.routers import SimpleRouter
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from federation.api import views
+
+router = SimpleRouter()
+router.register("conflicts", views.ConflictViewSet, basename="api-conflict")
+router.register("decisions", views.DecisionViewSet, basename="api-decision")
+router.register("account-links", views.AccountLinkViewSet, basename="api-account-link")
+router.register("versions", views.LedgerVersionViewSet, basename="api-ledger-version")
+
+urlpatterns = [*router.urls, path("provenance/", views.ProvenanceView.as_view(), name="provenance")]

@@ -3,6 +3,7 @@
 from federation.services.accounts import create_account, delete_account, update_account
 from federation.services.decisions import decide, resolve_conflict, revoke
 from federation.services.instruments import ensure_instrument
+from federation.services.rebuilding import differences_from_facts, rebuild
 from federation.services.reconciliation import (
     Reconciled,
     apply_now,
@@ -21,9 +22,11 @@ __all__ = [
     "decide",
     "delete_account",
     "differences",
+    "differences_from_facts",
     "draft_of",
     "ensure_instrument",
     "lock_ledger",
+    "rebuild",
     "reconcile",
     "resolve_conflict",
     "revoke",

@@ -28,6 +28,7 @@ from ingestion.services import advance_runs
 from stackmotive.common.money import RECORDED_QUANTUM, plain
 
 ATTEMPTS = 8
+REBUILD = "rebuild"  # cause of a version that started from empty tables
 MOST_ROWS_NOW = 15_000  # staged rows that are read, computed and compared well within 2 s
 
 MARKS = """
@@ -252,7 +253,7 @@ def _first_report(difference: ledger.Difference) -> date | None:
 
 def _next_version(state: LedgerState, facts: Facts, moved: ledger.Difference, cause: str) -> LedgerVersion:
     before = LedgerVersion.objects.filter(user=facts.user, number=state.ledger_version).first()
-    content = ledger.Fingerprint(before.content_hash if before else "0")
+    content = ledger.Fingerprint(before.content_hash if before and cause != REBUILD else "0")
     content.move(moved)
     return LedgerVersion.objects.create(
         user_id=facts.user,
