@@ -143,8 +143,8 @@ def unexplained(user: User, *, accounts: Collection[UUID] | None = None) -> list
     ):
         key = HoldingKey(instrument, "" if instrument else currency)
         sums[(account, key)][note == OPENING_BALANCE] += quantity if instrument else cash or Decimal(0)
-    latest = reports.order_by("account", "instrument", "currency", "-as_of").distinct(
-        "account", "instrument", "currency"
+    latest = reports.order_by("account_id", "instrument_id", "currency", "-as_of").distinct(
+        "account_id", "instrument_id", "currency"
     )
     result = []
     for report in latest:
