@@ -12,13 +12,19 @@ import numpy as np
 from django.db import connection, transaction
 
 from accounts.facts import next_fact_number, next_market_number
-from federation.models import InstrumentLink, Listing
+from accounts.models import User
+from federation.models import Instrument, InstrumentLink, Listing, Transaction
+from federation.selectors import instruments
+from federation.services import ensure_instrument
+from ingestion.adapters.base import InstrumentRef
 from ingestion.models import Content, StagedPrice, StagedRate
 from portfolio.models import FxRate, Price, PriceSeries, ValuationSetting
+from portfolio.observations import StatedPrice, instruments_named
 from portfolio.selectors.prices import OWN, closes_in_force
 from portfolio.series import pack
 from portfolio.services.dirt import mark_dirty, wake
 from stackmotive.common.currencies import quote_unit
+from stackmotive.common.problems import BadRequest, FieldError
 
 BROKER = "broker:"
 
@@ -200,3 +206,55 @@ def set_trade_prices(*, user_id: UUID, enabled: bool) -> None:
     )
     mark_dirty(user_id=user_id, since=dt.date.min)
     transaction.on_commit(partial(wake, user_id))
+
+
+def record_stated_prices(*, user: User, rows: Sequence[StatedPrice]) -> int:
+    """Keep the user's own closes of instruments they name; the fact number. Raises BadRequest naming what is not known."""
+    with transaction.atomic():
+        listings = {named: _own_listing(user, *named) for named in instruments_named(rows)}
+        unknown = [place for place, row in enumerate(rows) if listings[row.instrument, row.currency] is None]
+        if unknown:
+            raise BadRequest(
+                "Nothing of yours has this id.",
+                errors=[
+                    FieldError(f"#/{place}/instrument", "Nothing of yours has this id.", "does_not_exist")
+                    for place in unknown[:100]
+                ],
+            )
+        prices = []
+        for row in rows:
+            found = listings[row.instrument, row.currency]
+            if found is not None:
+                listing, factor = found
+                prices.append(OwnPrice(listing, row.date, row.close * factor))
+        return record_prices(user_id=user.pk, prices=prices)
+
+
+def _own_listing(user: User, named: UUID | InstrumentRef, currency: str) -> tuple[UUID, Decimal] | None:
+    """The listing that a price belongs to and what turns its quote into the listing's unit; None for a foreign id."""
+    if isinstance(named, UUID):
+        instrument = instruments(user).filter(pk=named).first()
+        if instrument is None:
+            return None
+    else:
+        instrument, _listing = ensure_instrument(user=user, named=named)
+    quoted_in, unit = quote_unit(currency)
+    known = [
+        (row.pk, row.currency, row.quote_unit) for row in instrument.listings.filter(currency=quoted_in).order_by("pk")
+    ]
+    if not known:
+        made, _ = Listing.objects.get_or_create(
+            instrument=instrument,
+            exchange="",
+            currency=quoted_in,
+            defaults={"quote_unit": currency if unit != 1 else ""},
+        )
+        known = [(made.pk, made.currency, made.quote_unit)]
+    return _listing_for(known, _traded_listing(user, instrument), currency)
+
+
+def _traded_listing(user: User, instrument: Instrument) -> UUID | None:
+    """The listing that the user last traded the instrument on."""
+    rows = Transaction.objects.visible_to(user).filter(instrument=instrument, listing__isnull=False)
+    found: UUID | None = rows.order_by("-trade_date", "-position").values_list("listing_id", flat=True).first()
+    return found
