@@ -1,7 +1,5 @@
 """Browser pages of ingestion: choose a file, see what it holds, follow its import, take it back."""
 
-from functools import partial
-from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -15,11 +13,11 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.errors import TierRequired
 from accounts.models import Tier, User
 from accounts.page_access import signed_in
-from ingestion import previews, selectors, services, tasks
+from ingestion import selectors, services, tasks
 from ingestion.adapters.detection import ADAPTERS
 from ingestion.models import OPEN_STATUSES, ImportRow, ImportRun, Source
 from ingestion.options import ImportOptions
-from ingestion.previews import FilePreview, answers_of, preview_file
+from ingestion.previews import FilePreview, answers_of, shown_preview
 from ingestion.run_cards import MOST_PROBLEMS, run_cards, run_report
 from stackmotive.common.limits import take_costly
 from stackmotive.common.page_filters import kept_query
@@ -59,15 +57,14 @@ def chosen_source(request: HttpRequest, user: User) -> Source | None:
     return source
 
 
-def chosen_options(request: HttpRequest, content: bytes, filename: str) -> ImportOptions:
-    """What the form says beside the file."""
-    form = request.POST.dict()
-    encoding = ImportOptions(encoding=form.get("encoding", ""))
-    columns = previews.columns_of(content, filename=filename, options=encoding)
-    said = answers_of({name: str(value) for name, value in form.items()}, columns=columns)
-    account = form.get("account", "")
+def chosen_options(request: HttpRequest) -> ImportOptions:
+    """What the form says beside the file. Raises Invalid for an account that is none."""
+    form = {name: str(value) for name, value in request.POST.items()}
+    said = answers_of(form, columns=[str(name) for name in request.POST.getlist("columns")])
+    if form.get("account"):
+        said["account"] = form["account"]
     try:
-        return ImportOptions.from_json(said | ({"account": str(UUID(str(account)))} if account else {}))
+        return ImportOptions.from_json(said)
     except ValueError as exc:
         raise Invalid("Choose one of your accounts.") from exc
 
@@ -79,19 +76,19 @@ def import_page(request: HttpRequest, user: User) -> HttpResponse:
         may_import(user)
         take_costly(user_id=user.pk, kind="import")
         file = uploaded(request)
-        content = file.read()
         run = tasks.enqueue_import(
             user=user,
-            content=content,
+            content=file.read(),
             filename=file.name or "",
             source=chosen_source(request, user),
-            options=chosen_options(request, content, file.name or ""),
+            options=chosen_options(request),
         )
         return HttpResponseRedirect(reverse("import-run", args=[run.pk]))
+    may_read = user.effective_tier >= Tier.NAVIGATOR
     context = base_context(request, user) | {
         "sources": list(selectors.sources(user_id=user.pk)),
         "layouts": [adapter.label for adapter in ADAPTERS],
-        "runs": run_cards(selectors.latest_runs(user_id=user.pk)),
+        "runs": run_cards(selectors.latest_runs(user_id=user.pk)) if may_read else [],
         "max_megabytes": settings.CSV_MAX_BYTES // MEGABYTE,
         "may_import": user.effective_tier >= Tier.OPERATOR,
     }
@@ -102,24 +99,28 @@ def import_page(request: HttpRequest, user: User) -> HttpResponse:
 @signed_in
 def import_preview(request: HttpRequest, user: User) -> HttpResponse:
     """What the chosen file holds; nothing is stored."""
-    profile_of = partial(kept_profile, user)
     try:
         may_import(user)
         take_costly(user_id=user.pk, kind="preview")
         file = uploaded(request)
-        content, name = file.read(), file.name or ""
-        options = chosen_options(request, content, name)
-        preview = preview_file(content, filename=name, options=options, profile_of=profile_of)
+        options = chosen_options(request)
+        read = services.preview_import(
+            user=user,
+            content=file.read(),
+            filename=file.name or "",
+            source=chosen_source(request, user),
+            options=options,
+        )
+        preview = shown_preview(read, options=options)
     except Problem as exc:
         preview = FilePreview(error=exc.detail)
     return render(request, "ingestion/_preview.html", {"preview": preview, "can_check_again": True})
 
 
-def kept_profile(user: User, header_digest: str) -> dict[str, Any] | None:
-    return selectors.profile_options(user_id=user.pk, header_digest=header_digest)
-
-
 def own_run(user: User, run_id: UUID) -> ImportRun:
+    """Raises NotFound for another user's run, TierRequired where the user may not see imports."""
+    if user.effective_tier < Tier.NAVIGATOR:
+        raise TierRequired("Seeing imports needs the navigator tier. Ask the owner of this installation.")
     run = selectors.import_runs(user_id=user.pk).filter(pk=run_id).first()
     if run is None:
         raise NotFound
@@ -135,7 +136,7 @@ def import_run(request: HttpRequest, user: User, run_id: UUID) -> HttpResponse:
         may_import(user)
         form = {name: str(value) for name, value in request.POST.items()}
         asked = run.questions or {}
-        tasks.enqueue_answers(run=run, answers=answers_of(form, columns=asked.get("columns", ())))
+        tasks.enqueue_answers(run=run, answers=answers_of(form, columns=asked.get("columns", [])))
         return HttpResponseRedirect(reverse("import-run", args=[run.pk]))
     rejected = selectors.rows_left_out(run=run, verdict=ImportRow.Verdict.REJECTED)[:MOST_PROBLEMS]
     context = base_context(request, user) | {"run": run_report(run, rejected=list(rejected))}

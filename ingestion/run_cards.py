@@ -7,7 +7,7 @@ from uuid import UUID
 
 from ingestion.models import OPEN_STATUSES, ImportRow, ImportRun, JobStatus
 from ingestion.options import ImportOptions
-from ingestion.previews import FilePreview, asked_preview
+from ingestion.previews import FilePreview, run_preview
 
 STAGES = {
     "parsing": "Reading",
@@ -115,7 +115,7 @@ def run_report(run: ImportRun, *, rejected: list[ImportRow]) -> RunReport:
         counts=counts_shown(run) if run.rows else (),
         problems=tuple(rejected),
         more_problems=max(0, run.rejected - len(rejected)),
-        preview=asked_preview(run.questions, options=ImportOptions.from_json(run.options)) if asks else None,
+        preview=run_preview(run.questions, options=ImportOptions.from_json(run.options)) if asks else None,
     )
 
 

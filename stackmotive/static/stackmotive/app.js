@@ -122,6 +122,7 @@ async function drawCharts(within) {
   for (const box of boxes) {
     const spec = JSON.parse(box.querySelector('script[type="application/json"]').textContent);
     const live = box.querySelector(".live");
+    if (spec.width === "container" && box.clientWidth < 500) spec.height = 230;
     box.classList.add("is-live"); // a chart measures its container, which must be visible
     try {
       await embed(live, spec, { renderer: "svg", actions: false, ast: true, defaultStyle: false, tooltip: { disableDefaultStyle: true, theme: "own" } });
