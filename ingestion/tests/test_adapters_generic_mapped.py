@@ -55,7 +55,12 @@ def test_a_mapped_file_with_decimal_commas_and_days_first() -> None:
     buy, sell = statement.transactions
     assert (buy.line, buy.kind, buy.trade_date, buy.quantity) == (4, "buy", date(2024, 2, 3), Decimal("1.5"))
     assert (buy.price, buy.cash_amount, buy.fee) == (Decimal("612.40"), Decimal("-920.60"), Decimal("2.00"))
-    assert (sell.kind, sell.trade_date, sell.quantity, sell.price) == ("sell", date(2024, 2, 16), Decimal("-0.5"), 1620)
+    assert (sell.kind, sell.trade_date, sell.quantity, sell.price) == (
+        "sell",
+        date(2024, 2, 16),
+        Decimal("-0.5"),
+        Decimal("1620.00"),
+    )
 
 
 def test_unproved_order_and_format_are_asked_together() -> None:
@@ -74,7 +79,7 @@ def test_unproved_order_and_format_are_asked_together() -> None:
     ]
     answered = ParseOptions(mapping=mapping, number_format="1,234.56", date_order="mdy")
     (row,) = parse(content, answered).transactions
-    assert (row.trade_date, row.price) == (date(2024, 1, 2), 1200)
+    assert (row.trade_date, row.price) == (date(2024, 1, 2), Decimal(1200))
 
 
 def test_an_order_that_the_file_contradicts_is_asked() -> None:
@@ -94,7 +99,7 @@ def test_words_of_the_file_and_what_no_column_states() -> None:
     )
     statement = parse(content, options)
     (row,) = statement.transactions
-    assert (row.account, row.kind, row.cash_amount, row.currency) == ("Bank", "deposit", 100, "EUR")
+    assert (row.account, row.kind, row.cash_amount, row.currency) == ("Bank", "deposit", Decimal(100), "EUR")
     assert [(found.line, found.code) for found in statement.problems] == [(3, "unknown_kind")]
 
 
@@ -104,7 +109,7 @@ def test_positions_by_mapping() -> None:
     assert questions(content, ParseOptions(mapping=mapping)) == [("columns", ("as_of",))]
     statement = parse(content, ParseOptions(mapping=mapping, as_of=date(2024, 3, 31)))
     assert [(row.quantity, row.cost_basis, row.as_of) for row in statement.positions] == [
-        (3, Decimal("10.50"), date(2024, 3, 31))
+        (Decimal(3), Decimal("10.50"), date(2024, 3, 31))
     ]
 
 

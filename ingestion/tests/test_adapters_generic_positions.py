@@ -75,4 +75,4 @@ def test_our_own_portfolio_export_is_read_as_positions() -> None:
     assert adapter is not None
     assert adapter.layout == "generic_positions"
     (position,) = parse(content, ParseOptions(as_of=date(2024, 1, 31))).positions
-    assert (position.instrument.kind, position.cost_basis) == ("equity", 30)
+    assert (position.instrument.kind, position.cost_basis) == ("equity", Decimal(30))

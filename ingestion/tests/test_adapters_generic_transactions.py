@@ -62,7 +62,12 @@ def test_a_buy_with_every_column() -> None:
     assert row.traded_at == datetime(2024, 5, 2, 14, 30, 5, tzinfo=UTC)
     assert (row.instrument.symbol, row.instrument.kind, row.instrument.isin) == ("ACME", "equity", "US0378331005")
     assert (row.instrument.exchange, row.instrument.currency) == ("NASDAQ", "USD")
-    assert (row.quantity, row.price, row.fee, row.tax) == (10, Decimal("150.25"), Decimal("1.50"), Decimal("0.50"))
+    assert (row.quantity, row.price, row.fee, row.tax) == (
+        Decimal(10),
+        Decimal("150.25"),
+        Decimal("1.50"),
+        Decimal("0.50"),
+    )
     assert row.cash_amount == Decimal("-1504.50")
     assert (row.external_id, row.note, row.group, row.settled_on) == ("T-1", "first", "g1", date(2024, 5, 6))
 
@@ -162,7 +167,7 @@ def test_rows_that_cannot_be_taken(cells: dict[str, str], code: str, field: str)
 
 def test_an_informative_price_is_cut_where_the_amount_is_given() -> None:
     row = one(kind="buy", symbol="A", quantity="3", price="0.33333333333333333333", cash_amount="1")
-    assert (row.price, row.cash_amount) == (Decimal("0.333333333333333333"), -1)
+    assert (row.price, row.cash_amount) == (Decimal("0.333333333333333333"), Decimal(-1))
 
 
 def test_cash_in_another_currency_at_the_recorded_rate() -> None:
@@ -187,7 +192,7 @@ def test_a_fee_in_the_cash_currency_is_not_converted() -> None:
 
 def test_a_fee_in_a_third_currency_is_not_in_the_cash() -> None:
     row = one(kind="buy", symbol="BTC", quantity="1", price="100", fee="0.3", fee_currency="KCS")
-    assert (row.cash_amount, row.fee_currency) == (-100, "KCS")
+    assert (row.cash_amount, row.fee_currency) == (Decimal(-100), "KCS")
 
 
 def test_a_naive_time_keeps_the_day_and_claims_no_instant() -> None:

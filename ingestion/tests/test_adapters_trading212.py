@@ -68,7 +68,7 @@ def test_every_row_of_a_history() -> None:
     dividend = statement.transactions[4]
     assert (dividend.tax, dividend.note) == (Decimal("0.30"), "Dividend (Ordinary)")
     split = statement.transactions[10]
-    assert (split.ratio, split.external_id) == (4, "EOF8")
+    assert (split.ratio, split.external_id) == (Decimal(4), "EOF8")
     legs = statement.transactions[7:10]
     assert {leg.group for leg in legs} == {"fx:EOF6"}
     assert [leg.leg for leg in legs] == [0, 1, 2]
@@ -105,10 +105,15 @@ def test_older_exports_name_the_currency_in_the_column() -> None:
         Decimal("99.85"),
         "EUR",
         Decimal("0.15"),
-        -4,
+        Decimal(-4),
     )
     assert sell.fx_rate == Decimal("0.833333333333333333")
-    assert (buy.price, buy.currency, buy.cash_amount, buy.fee) == (Decimal("8.50"), "GBP", -1005, 5)
+    assert (buy.price, buy.currency, buy.cash_amount, buy.fee) == (
+        Decimal("8.50"),
+        "GBP",
+        Decimal(-1005),
+        Decimal("5.00"),
+    )
     assert buy.fx_rate == Decimal("1.176470588235294118")  # 85 pence for a euro
 
 
@@ -116,7 +121,10 @@ def test_twins_stay_two() -> None:
     cells = {"Action": "Deposit", "Time": "2024-01-02 08:00:00", "Total": "5.00", "Currency (Total)": "GBP"}
     twin = ",".join(cells.get(name, "") for name in HEADER.split(","))
     statement = parse(f"{HEADER}\n{twin}\n{twin}\n".encode())
-    assert [(found.line, found.cash_amount) for found in statement.transactions] == [(2, 5), (3, 5)]
+    assert [(found.line, found.cash_amount) for found in statement.transactions] == [
+        (2, Decimal(5)),
+        (3, Decimal(5)),
+    ]
 
 
 def test_an_empty_history_is_refused() -> None:
