@@ -20,7 +20,7 @@ class InstrumentRef:
 
     symbol: str = ""
     name: str = ""
-    kind: str = ""  # a federation InstrumentKind value: equity, etf, fund, bond, crypto, commodity, option, future, property, other
+    kind: str = ""  # a federation InstrumentKind value, such as equity, etf, crypto; "" = not said
     isin: str = ""
     figi: str = ""
     cusip: str = ""
@@ -113,7 +113,7 @@ class CoverageRow:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A row that could not be taken, in words its user understands. `code` is stable; `field` is the column or attribute."""
+    """A row that could not be taken, in words its user understands. `code` is stable; `field` the column or attribute."""
 
     line: int
     code: str
@@ -184,7 +184,8 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class ParseOptions:
-    """What the user decided. mapping: column -> field; date_order: "dmy" | "mdy" | "ymd"; number_format: "1,234.56" | "1.234,56"."""
+    """What the user decided. mapping: column -> field; date_order: "dmy" | "mdy" | "ymd";
+    number_format: "1,234.56" | "1.234,56"; "" = not said."""
 
     mapping: Mapping[str, str] = field(default_factory=dict)
     date_order: str = ""
@@ -198,7 +199,7 @@ class ParseOptions:
 
 
 class FileRefused(Exception):
-    """The file as a whole cannot be read; nothing of it is staged. `detail` says what to do, `line` where (0 = whole file)."""
+    """The file as a whole cannot be read; nothing of it is staged. `detail` says what to do, `line` where (0 = all of it)."""
 
     def __init__(self, code: str, detail: str, *, line: int = 0) -> None:
         super().__init__(detail)

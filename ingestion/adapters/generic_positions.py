@@ -19,7 +19,7 @@ from ingestion.adapters.generic_transactions import RULES, field_name
 from ingestion.adapters.position_cells import POSITION_FIELDS, PositionCells, read_positions
 
 ALIASES = {"kind": "instrument_kind"}  # as our own portfolio export names it
-_TELLING = frozenset({"account", "as_of", "average_cost", "cost_basis", "instrument_kind", "kind", "isin", "name"})
+_LEAST_KNOWN = 0.6  # of its columns: below that it is some other list with a quantity
 _OF_TRANSACTIONS = frozenset({"trade_date", "traded_at", "date", "time", "action", "type", "side", "transaction_type"})
 
 
@@ -32,13 +32,14 @@ class GenericPositions:
     def is_header(self, row: Sequence[str]) -> bool:
         names = {field_name(cell) for cell in row}
         has_holding = {"quantity", "currency"} <= names and bool(names & {"symbol", "isin"})
-        return has_holding and not names & _OF_TRANSACTIONS and bool(names & _TELLING)
+        return has_holding and not names & _OF_TRANSACTIONS
 
     def score(self, head: Head) -> float:
         for row in head.rows:
             if self.is_header(row):
                 names = {ALIASES.get(field_name(cell), field_name(cell)) for cell in row if cell.strip()}
-                return 0.5 + 0.4 * len(names & set(POSITION_FIELDS)) / len(names)
+                known = len(names & set(POSITION_FIELDS)) / len(names)
+                return 0.9 * known if known >= _LEAST_KNOWN else 0.0
         return 0.0
 
     def parse(self, content: bytes, options: ParseOptions, progress: Progress) -> Statement:

@@ -76,3 +76,11 @@ def test_our_own_portfolio_export_is_read_as_positions() -> None:
     assert adapter.layout == "generic_positions"
     (position,) = parse(content, ParseOptions(as_of=date(2024, 1, 31))).positions
     assert (position.instrument.kind, position.cost_basis) == ("equity", Decimal(30))
+
+
+def test_the_least_columns_are_enough_and_strange_ones_are_not() -> None:
+    adapter = detect(read_head(b"symbol,quantity,currency\nA,1,USD\n"))
+    assert adapter is not None
+    assert adapter.layout == "generic_positions"
+    assert detect(read_head(b"symbol,quantity,currency,when,why,who\nA,1,USD,x,y,z\n")) is None
+    assert detect(read_head(b"date,symbol,quantity,currency,price\n2024-01-01,A,1,USD,5\n")) is None
