@@ -113,7 +113,7 @@ class CoverageRow:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A row that could not be taken, in words its user understands. `code` is stable; `field` the column or attribute."""
+    """A row that could not be taken, in words its user understands. `code` is stable; `field`: column or attribute."""
 
     line: int
     code: str
@@ -199,7 +199,7 @@ class ParseOptions:
 
 
 class FileRefused(Exception):
-    """The file as a whole cannot be read; nothing of it is staged. `detail` says what to do, `line` where (0 = all of it)."""
+    """The file as a whole cannot be read; nothing of it is staged. `detail`: what to do, `line`: where (0 = all of it)."""
 
     def __init__(self, code: str, detail: str, *, line: int = 0) -> None:
         super().__init__(detail)
