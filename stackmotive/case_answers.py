@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from django.conf import settings
 
 from accounts.models import Tier, User
-from federation.models import BrokerAccount, Instrument
+from federation.models import BrokerAccount, Instrument, Transaction
 from federation.services.accounts import update_account
 from federation.services.instruments import ensure_instrument
 from federation.services.reconciliation import reconcile
@@ -293,6 +293,9 @@ class Ledger:
             return None
         return returns.annualized(found.twr, days=(found.end - found.start).days).value
 
+    def _modified_dietz(self, wanted: Expected) -> Answer:
+        return self._performance(wanted).modified_dietz
+
     def _xirr(self, wanted: Expected) -> Answer:
         return self._performance(wanted).xirr
 
@@ -318,11 +321,16 @@ class Ledger:
         return summary(user=self.user, account=self._account(wanted), as_of=self._until(wanted))
 
     def _performance(self, wanted: Expected) -> Any:
-        if self.case.rules.get("scope", "portfolio") != "portfolio":
-            raise NotAnswered(f"performance of a {self.case.rules['scope'].partition(':')[0]}")
+        scope, _, symbol = self.case.rules.get("scope", "portfolio").partition(":")
+        if scope not in ("portfolio", "holding"):
+            raise NotAnswered(f"performance of a {scope}")
         period = self.case.body["period"]
         return performance(
-            user=self.user, start=_day(period["start"]), end=_day(period["end"]), account=self._account(wanted)
+            user=self.user,
+            start=_day(period["start"]),
+            end=_day(period["end"]),
+            account=self._account(wanted),
+            instrument=self._instruments({"symbol": symbol})[0] if symbol else None,
         )
 
     def _instruments(self, wanted: Expected) -> list[UUID]:
@@ -343,7 +351,8 @@ class Ledger:
         )
         if "account" in wanted:
             gains = gains.filter(account=self._account(wanted))
-        return list(gains.order_by("closed_on", "pk"))
+        places = dict(Transaction.objects.filter(user=self.user).values_list("pk", "position"))
+        return sorted(gains, key=lambda gain: (gain.closed_on, places[gain.closed_by]))
 
     def _lot_cost(self, lot: Lot, wanted: Expected) -> Decimal:
         return self._part(lot.cost, lot.cost_base, lot.fee, lot.tax, lot.currency, wanted, sign=-1)

@@ -53,6 +53,7 @@ class Performance:
     twr: Decimal | None
     twr_annualized: Decimal | None
     xirr: Decimal | None
+    modified_dietz: Decimal | None
     period_gain: Decimal | None
     volatility: Decimal | None
     sharpe: Decimal | None
@@ -82,15 +83,17 @@ def performance(
     account: UUID | None = None,
     currency: str | None = None,
     benchmark: UUID | None = None,
+    instrument: UUID | None = None,
     points: int | None = None,
 ) -> Performance:
     """Figures from the close of `start` (before the first flow) to the close of `end` (the valuation day).
 
+    instrument: of that holding alone, over all accounts or the one given.
     benchmark: an instrument the user may see; its closes in the same currency give beta.
     """
     now = standing(user=user)
     rate = exchange(user=user, currency=currency)
-    days = day_values(user=user, account=account, start=start, end=end, rate=rate)
+    days = day_values(user=user, account=account, start=start, end=end, rate=rate, instrument=instrument)
     reasons: dict[str, str] = {}
 
     def figure(name: str, found: Figure[Any]) -> Decimal | None:
@@ -126,6 +129,7 @@ def performance(
         twr=figure("twr", twr),
         twr_annualized=figure("twr_annualized", returns.unless_short(yearly, days=span) if yearly.value is not None else yearly),
         xirr=figure("xirr", _xirr(days)),
+        modified_dietz=figure("modified_dietz", returns.modified_dietz(days) if days else Figure(None, "no_value")),
         period_gain=figure("period_gain", returns.period_gain(days)),
         volatility=figure("volatility", returns.volatility(observed, periods_per_year=periods)),
         sharpe=figure("sharpe", returns.sharpe(observed, periods_per_year=periods)),

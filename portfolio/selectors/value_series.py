@@ -10,10 +10,10 @@ from django.db.models import F, Sum
 from django.db.models.functions import Greatest, Least
 
 from accounts.models import User
-from portfolio.models import DailyValue
+from portfolio.models import DailyValue, ValueSeries
 from portfolio.returns import DayValue
 from portfolio.selectors.scope import Exchange, account_filter, exchange
-from portfolio.series import chart_places
+from portfolio.series import Floats, chart_places, unpack, window
 
 ZERO = Decimal(0)
 ONE_DAY = dt.timedelta(days=1)
@@ -77,14 +77,20 @@ def _daily(
 
 
 def day_values(
-    *, user: User, account: UUID | None, start: dt.date | None, end: dt.date | None, rate: Exchange
+    *,
+    user: User,
+    account: UUID | None,
+    start: dt.date | None,
+    end: dt.date | None,
+    rate: Exchange,
+    instrument: UUID | None = None,
 ) -> list[DayValue]:
     """The days of a period for return figures: the first is the opening, at whose close the period begins.
 
     A period without a start opens at nothing the day before the first flow. Flows at the border of what has a value count
-    as external.
+    as external. instrument: of that holding alone, where a purchase flows in, a sale and a dividend flow out.
     """
-    rows = _daily(user, account, end)
+    rows = _daily(user, account, end) if instrument is None else _daily_of_holding(user, account, instrument, end)
     if not rows:
         return []
     first = rows[0][0] - ONE_DAY
@@ -103,6 +109,42 @@ def day_values(
             )
         )
     return days
+
+
+def _daily_of_holding(
+    user: User, account: UUID | None, instrument: UUID, end: dt.date | None
+) -> list[tuple[dt.date, Decimal | None, Decimal, Decimal, Decimal, Decimal]]:
+    """The same columns for one holding over its accounts; what moved between them is no flow."""
+    stored = list(ValueSeries.objects.visible_to(user).filter(instrument=instrument, **account_filter(account)))
+    if not stored:
+        return []
+    first = min(series.first_day for series in stored)
+    last = max(series.first_day + ONE_DAY * (unpack(series.value).size - 1) for series in stored)
+    last = min(last, end) if end else last
+    if last < first:
+        return []
+    worth, flow = np.full((last - first).days + 1, np.nan), np.zeros((last - first).days + 1)
+    border = flow.copy()
+
+    def column(series: ValueSeries, packed: bytes) -> Floats:
+        return window(unpack(packed), stored_from=series.first_day, first_day=first, last_day=last)
+
+    for series in stored:
+        value = column(series, series.value)
+        worth = np.where(np.isnan(value), worth, np.nan_to_num(worth) + value)
+        flow += np.nan_to_num(column(series, series.external_flow)) + np.nan_to_num(column(series, series.internal_flow))
+        if account is None and series.transfer_flow:
+            flow -= np.nan_to_num(column(series, series.transfer_flow))
+        if series.border_flow:
+            border += np.nan_to_num(column(series, series.border_flow))
+    rows = []
+    for place, (value, net, edge) in enumerate(zip(worth.tolist(), flow.tolist(), border.tolist(), strict=True)):
+        moved = Decimal(repr(net))
+        known = None if np.isnan(value) else Decimal(repr(value))
+        rows.append(
+            (first + ONE_DAY * place, known, moved, max(moved, ZERO), min(moved, ZERO), Decimal(repr(edge)))
+        )
+    return rows
 
 
 __all__ = ["ValuePoint", "day_values", "value_series"]
