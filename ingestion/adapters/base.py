@@ -199,7 +199,7 @@ class ParseOptions:
 
 
 class FileRefused(Exception):
-    """The file as a whole cannot be read; nothing of it is staged. `detail`: what to do, `line`: where (0 = all of it)."""
+    """The file as a whole cannot be read; nothing is staged. `detail`: what to do, `line`: where (0 = all of it)."""
 
     def __init__(self, code: str, detail: str, *, line: int = 0) -> None:
         super().__init__(detail)
