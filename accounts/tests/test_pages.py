@@ -10,7 +10,7 @@ from django.utils import timezone
 from accounts.models import LoginSession, Tier, User
 from accounts.services import create_user
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("plain_static")]
+pytestmark = pytest.mark.django_db
 PASSWORD = "a long enough phrase"
 
 
