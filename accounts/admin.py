@@ -39,7 +39,7 @@ class NewUserForm(UserCreationForm):
 class ChangedUserForm(UserChangeForm):
     class Meta:
         model = User
-        fields = "__all__"  # noqa: DJ007  # the admin's fieldsets below name them
+        fields = "__all__"  # the admin's fieldsets below name them
         field_classes: dict[str, type[forms.Field]] = {}
 
 
@@ -60,7 +60,7 @@ class LoginSessionInline(TabularInline):
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):
+class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
     form, add_form, change_password_form = ChangedUserForm, NewUserForm, NewPasswordForm
     list_display = ("email", "tier", "effective", "is_active", "is_staff", "date_joined")
     list_filter = ("tier", "is_active", "is_staff")

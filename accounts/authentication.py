@@ -68,6 +68,12 @@ def _browser_session(request: HttpRequest) -> LoginSession | None:
     return session if constant_time_compare(known, session.user.get_session_auth_hash()) else None
 
 
+def caller(request: Request) -> User:
+    """The user behind an authenticated API request, with its type."""
+    assert isinstance(request.user, User)  # noqa: S101  # the permission classes let nobody else in
+    return request.user
+
+
 class SessionTokenAuthentication(BaseAuthentication):
     """`Authorization: Bearer <access token>`. `request.auth` is the LoginSession."""
 

@@ -11,7 +11,7 @@ from stackmotive.common.limits import client_address
 
 
 class PasswordBackend(ModelBackend):
-    def authenticate(  # type: ignore[override]
+    def authenticate(
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **named: Any
     ) -> User | None:
         email = username or named.get(User.USERNAME_FIELD)

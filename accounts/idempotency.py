@@ -1,7 +1,7 @@
 """`Idempotency-Key`: the same POST sent again does its work once, and gets the first answer for 24 hours.
 
-The record's row stays locked while the first request runs, and the work and its answer commit together. So a process that
-dies half-way leaves neither, frees the lock at once, and the next try starts afresh.
+The record's row stays locked while the first request runs, and the work and its answer commit together. So a process
+that dies half-way leaves neither, frees the lock at once, and the next try starts afresh.
 """
 
 import datetime as dt
@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
-from uuid import UUID
 
 from django.db import transaction
 from django.http import HttpResponse, QueryDict
@@ -19,6 +18,7 @@ from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.authentication import caller
 from accounts.errors import KeyReused, StillRunning
 from accounts.models import IdempotencyRecord
 from stackmotive.common.problems import BadRequest
@@ -42,14 +42,18 @@ def idempotent(handler: Handler) -> Handler:
             return handler(view, request, *args, **kwargs)
         if not SANE_KEY.fullmatch(key):
             raise BadRequest("Idempotency-Key is 1 to 200 visible ASCII characters without spaces, best a UUID.")
-        named = {"user_id": request.user.pk, "endpoint": hashlib.sha256(request.path.encode()).hexdigest(), "key": key}
+        named = {
+            "user_id": caller(request).pk,
+            "endpoint": hashlib.sha256(request.path.encode()).hexdigest(),
+            "key": key,
+        }
         return once(named, body_digest(request), lambda: handler(view, request, *args, **kwargs))
 
     guarded.takes_idempotency_key = True  # type: ignore[attr-defined]  # read by the OpenAPI document
     return guarded
 
 
-def once(named: dict[str, UUID | str], digest: str, work: Callable[[], HttpResponseBase]) -> HttpResponseBase:
+def once(named: dict[str, Any], digest: str, work: Callable[[], HttpResponseBase]) -> HttpResponseBase:
     """Do `work` under the record `named`, or answer as it was answered before."""
     IdempotencyRecord.objects.bulk_create([IdempotencyRecord(**named, body_digest=digest)], ignore_conflicts=True)
     records = IdempotencyRecord.objects.filter(**named)

@@ -33,8 +33,8 @@ class PeopleMiddleware(AuthenticationMiddleware):
     """`request.user` by the LoginSession behind the cookie: a revoked session is logged out on its next request."""
 
     def process_request(self, request: HttpRequest) -> None:
-        request.user = SimpleLazyObject(partial(browser_user, request))
-        request.auser = partial(_async_user, request)  # type: ignore[assignment]
+        request.user = SimpleLazyObject(partial(browser_user, request))  # type: ignore[assignment]
+        request.auser = partial(_async_user, request)
 
 
 class LimitsMiddleware:

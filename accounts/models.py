@@ -65,7 +65,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     @cached_property
     def effective_tier(self) -> Tier:
-        """The highest of the user's own tier and the live grants. A request's user brings it along (selectors.live_session)."""
+        """The highest of the user's own tier and the live grants. A request's user brings it along (live_session)."""
         granted = self.tier_grants.live().aggregate(highest=models.Max("tier"))["highest"]
         return Tier(max(self.tier, granted or 0))
 
@@ -89,7 +89,9 @@ class TierGrant(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(condition=Q(ends_at=None) | Q(ends_at__gte=F("starts_at")), name="tiergrant_ends_after_start")
+            models.CheckConstraint(
+                condition=Q(ends_at=None) | Q(ends_at__gte=F("starts_at")), name="tiergrant_ends_after_start"
+            )
         ]
 
     def __str__(self) -> str:
@@ -105,7 +107,10 @@ class LoginSessionQuerySet(models.QuerySet["LoginSession"]):
 
 
 class LoginSession(models.Model):
-    """One refresh family: a device that logged in. Its id is the `sid` of every token; `refresh_jti` is the one live refresh token."""
+    """One refresh family: a device that logged in.
+
+    Its id is the `sid` of every token; `refresh_jti` names the one live refresh token.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(User, models.CASCADE, related_name="login_sessions")
@@ -137,7 +142,9 @@ class FactVersion(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["user", "number"], name="factversion_numbers_are_unique", nulls_distinct=False)
+            models.UniqueConstraint(
+                fields=["user", "number"], name="factversion_numbers_are_unique", nulls_distinct=False
+            )
         ]
 
     def __str__(self) -> str:
@@ -164,7 +171,7 @@ class IdempotencyRecord(models.Model):
 
 
 class RateCounter(models.Model):
-    """Calls counted while Redis is away (stackmotive.common.limits writes it). The table is unlogged: a crash empties it."""
+    """Calls counted while Redis is away, by stackmotive.common.limits. The table is unlogged: a crash empties it."""
 
     key = models.CharField(primary_key=True, max_length=200)
     used = models.PositiveIntegerField()

@@ -1,5 +1,6 @@
 """Who is it, and what may they do: read from the database on every request, never from the token."""
 
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -20,7 +21,8 @@ def live_session(session_id: UUID) -> LoginSession | None:
         .first()
     )
     if session is not None:
-        session.user.effective_tier = Tier(max(session.user.tier, session.granted_tier))
+        annotated: Any = session
+        session.user.effective_tier = Tier(max(session.user.tier, annotated.granted_tier))
     return session
 
 

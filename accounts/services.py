@@ -22,7 +22,7 @@ from accounts.models import LoginSession, Tier, TierGrant, User
 from accounts.selectors import live_session
 from accounts.signals import session_ended
 from accounts.tokens import TokenInvalid, issue, new_jti, verify
-from stackmotive.common.limits import Bucket, give_back, hashed, take
+from stackmotive.common.limits import Bucket, Taken, give_back, hashed, take
 from stackmotive.common.problems import TooManyRequests, UpstreamUnavailable
 from stackmotive.common.store import store
 
@@ -39,7 +39,7 @@ class Tokens:
     refresh: str
 
 
-# --- accounts ----------------------------------------------------------------------------------------------------------
+# --- accounts --------------------------------------------------------------------------------------------------------
 
 
 def tier_named(name: str) -> Tier:
@@ -61,7 +61,7 @@ def create_user(*, email: str, password: str, tier: Tier = Tier.OBSERVER, is_sta
 
 
 def register(*, email: str, password: str) -> None:
-    """Sign up. A known e-mail changes nothing and takes as long; the caller cannot tell. The password was validated before."""
+    """Sign up with a validated password. A known e-mail changes nothing and takes as long; the caller cannot tell."""
     if not settings.SIGNUP_OPEN:
         raise SignupClosed("Ask the person who runs this instance for an account.")
     user = User(email=normalized_email(email), password=make_password(password), tier=tier_named(settings.SIGNUP_TIER))
@@ -102,16 +102,16 @@ def change_settings(*, user: User, base_currency: str | None = None, timezone_na
     return user
 
 
-# --- logging in and out ------------------------------------------------------------------------------------------------
+# --- logging in and out ----------------------------------------------------------------------------------------------
 
 
 def verified_user(*, email: str, password: str, address: str) -> User | None:
     """The user with that e-mail and password, or None. Unknown names cost the same time as wrong passwords.
 
-    Counts failures per name and per address before it looks; raises TooManyRequests for either. A success is not counted.
+    Counts failures per name and per address before it looks; raises TooManyRequests for either. Success is uncounted.
     """
     name = normalized_email(email)
-    counted = []
+    counted: list[Taken] = []
     for bucket in (
         Bucket("failed-logins-of-name", hashed(name), settings.FAILED_LOGINS_PER_NAME, FAILED_LOGIN_SECONDS),
         Bucket("failed-logins-from-address", hashed(address), settings.FAILED_LOGINS_PER_ADDRESS, FAILED_LOGIN_SECONDS),
@@ -211,20 +211,25 @@ def log_out(*, user: User, refresh: str) -> None:
 
 def log_out_everywhere(*, user: User, reason: str = "logged_out_everywhere", but: UUID | None = None) -> int:
     """End all sessions of `user`, save `but`. Returns how many ended."""
-    live = LoginSession.objects.filter(user=user, revoked_at=None).exclude(pk=but).values_list("pk", flat=True)
+    others = LoginSession.objects.filter(user=user, revoked_at=None)
+    if but is not None:
+        others = others.exclude(pk=but)
+    live = others.values_list("pk", flat=True)
     return sum(end_session(session_id=session_id, user_id=user.pk, reason=reason) for session_id in list(live))
 
 
-# --- tickets for sockets -----------------------------------------------------------------------------------------------
+# --- tickets for sockets ---------------------------------------------------------------------------------------------
 
 
 def issue_ws_ticket(*, session: LoginSession) -> str:
-    """A ticket that opens one socket within 30 seconds. Raises UpstreamUnavailable where Redis is away, as sockets are then."""
+    """A ticket that opens one socket within 30 seconds. Raises UpstreamUnavailable where Redis is away."""
     ticket = secrets.token_urlsafe(32)
     try:
         store().set(_ticket_key(ticket), str(session.pk), ex=TICKET_SECONDS)
     except redis.RedisError as exc:
-        raise UpstreamUnavailable("Live updates are away for the moment. Try again shortly.", headers={"Retry-After": "5"}) from exc
+        raise UpstreamUnavailable(
+            "Live updates are away for the moment. Try again shortly.", headers={"Retry-After": "5"}
+        ) from exc
     return ticket
 
 

@@ -28,7 +28,11 @@ def live(request: HttpRequest) -> JsonResponse:
 
 def ready(request: HttpRequest) -> JsonResponse:
     """PostgreSQL and Redis answer, and a worker has beaten within 90 seconds; else a 503 that names what is missing."""
-    checks: dict[str, Callable[[], bool]] = {"database": database_answers, "redis": redis_answers, "worker": worker_beats}
+    checks: dict[str, Callable[[], bool]] = {
+        "database": database_answers,
+        "redis": redis_answers,
+        "worker": worker_beats,
+    }
     found = {name: check() for name, check in checks.items()}
     missing = [name for name, is_well in found.items() if not is_well]
     if missing:

@@ -100,7 +100,17 @@ class MeSerializer(serializers.ModelSerializer[User]):
 
     class Meta:
         model = User
-        fields = ("id", "email", "tier", "effective_tier", "base_currency", "timezone", "limits", "features", "date_joined")
+        fields = (
+            "id",
+            "email",
+            "tier",
+            "effective_tier",
+            "base_currency",
+            "timezone",
+            "limits",
+            "features",
+            "date_joined",
+        )
         read_only_fields = fields
 
     def get_limits(self, user: User) -> LimitsSerializer:

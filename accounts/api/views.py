@@ -9,6 +9,7 @@ from rest_framework.response import Response
 
 from accounts import selectors, services
 from accounts.api import serializers
+from accounts.authentication import caller
 from accounts.errors import WrongLogin
 from accounts.models import LoginSession, LoginSessionQuerySet, Tier
 from accounts.permissions import AtLeast
@@ -69,11 +70,13 @@ class LogoutView(ApiView):
 
     tiers = ANY_TIER
 
-    @extend_schema(request=serializers.RefreshSerializer, responses={204: OpenApiResponse(description="The session has ended.")})
+    @extend_schema(
+        request=serializers.RefreshSerializer, responses={204: OpenApiResponse(description="The session has ended.")}
+    )
     def post(self, request: Request) -> Response:
         asked = serializers.RefreshSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
-        services.log_out(user=request.user, refresh=asked.validated_data["refresh"])  # type: ignore[arg-type]
+        services.log_out(user=caller(request), refresh=asked.validated_data["refresh"])
         return Response(status=204)
 
 
@@ -84,7 +87,7 @@ class LogoutAllView(ApiView):
 
     @extend_schema(request=None, responses={204: OpenApiResponse(description="All sessions have ended.")})
     def post(self, request: Request) -> Response:
-        services.log_out_everywhere(user=request.user)  # type: ignore[arg-type]
+        services.log_out_everywhere(user=caller(request))
         return Response(status=204)
 
 
@@ -105,7 +108,7 @@ class MeView(ApiView):
 
     @extend_schema(responses={200: serializers.MeSerializer})
     def get(self, request: Request) -> Response:
-        return Response(serializers.MeSerializer(request.user).data)
+        return Response(serializers.MeSerializer(caller(request)).data)
 
     @extend_schema(request=serializers.MeChangeSerializer, responses={200: serializers.MeSerializer})
     def patch(self, request: Request) -> Response:
@@ -113,7 +116,7 @@ class MeView(ApiView):
         asked.is_valid(raise_exception=True)
         wanted: dict[str, Any] = asked.validated_data
         user = services.change_settings(
-            user=request.user,  # type: ignore[arg-type]
+            user=caller(request),
             base_currency=wanted.get("base_currency"),
             timezone_name=wanted.get("timezone"),
         )
@@ -142,7 +145,7 @@ class LoginSessionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, mixi
     def get_queryset(self) -> LoginSessionQuerySet:
         if getattr(self, "swagger_fake_view", False):
             return LoginSession.objects.none()
-        return selectors.login_sessions(user=self.request.user)  # type: ignore[arg-type]
+        return selectors.login_sessions(user=caller(self.request))
 
     def perform_destroy(self, instance: LoginSession) -> None:
         services.end_session(session_id=instance.pk, user_id=instance.user_id, reason="ended_by_user")

@@ -29,7 +29,7 @@ def signed(**changes: Any) -> Forge:
 
 
 def unsigned(claims: dict[str, Any], key: str) -> str:
-    return jwt.encode(claims, None, algorithm="none")
+    return jwt.encode(claims, "", algorithm="none")
 
 
 def b64(value: Any) -> str:
@@ -101,7 +101,9 @@ def session(owner: User) -> LoginSession:
 @pytest.fixture
 def claims(session: LoginSession, settings: Any) -> dict[str, Any]:
     token = tokens_of(session).access
-    read: dict[str, Any] = jwt.decode(token, settings.JWT_SIGNING_KEY, algorithms=["HS256"], audience=settings.JWT_AUDIENCE)
+    read: dict[str, Any] = jwt.decode(
+        token, settings.JWT_SIGNING_KEY, algorithms=["HS256"], audience=settings.JWT_AUDIENCE
+    )
     return read
 
 

@@ -16,7 +16,7 @@ FIRST_DAY, LAST_DAY = dt.date(1900, 1, 1), dt.date(2200, 12, 31)
 class NumberField(serializers.DecimalField):
     """A recorded number: a JSON string or number in, the shortest plain string out. Nothing is rounded in silence."""
 
-    default_error_messages = {"invalid": "Write a plain decimal number, such as \"1200.5\"."}
+    default_error_messages = {"invalid": 'Write a plain decimal number, such as "1200.5".'}
 
     def __init__(self, **named: Any) -> None:
         named.setdefault("max_digits", RECORDED_DIGITS)
@@ -84,12 +84,12 @@ class OwnedRelatedField(serializers.PrimaryKeyRelatedField):  # type: ignore[typ
     default_error_messages = {"does_not_exist": "Nothing of yours has this id."}
 
     def get_queryset(self) -> QuerySet[Any] | None:
-        queryset = super().get_queryset()
+        queryset: Any = super().get_queryset()
         request = self.context.get("request")
         if queryset is None or request is None:
-            return queryset
+            return queryset  # type: ignore[no-any-return]
         if not request.user.is_authenticated:  # the schema generator's request
-            return queryset.none()
+            return queryset.none()  # type: ignore[no-any-return]
         visible: QuerySet[Any] = queryset.visible_to(request.user)
         return visible
 

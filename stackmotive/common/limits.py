@@ -1,8 +1,8 @@
 """How often somebody may: exact, atomic counting in Redis; in PostgreSQL while Redis is away. Limits never open.
 
-Redis keeps the times of the allowed calls of the last `seconds` (a sliding log in one script), so no burst at the edge of
-a clock minute passes twice the limit. PostgreSQL keeps one row per bucket and window that begins with the first
-call (one INSERT ... ON CONFLICT ... RETURNING). Refused calls are not counted.
+Redis keeps the times of the allowed calls of the last `seconds` (a sliding log in one script), so no burst at the edge
+of a clock minute passes twice the limit. PostgreSQL keeps one row per bucket and window that begins with the first
+call (one INSERT ... ON CONFLICT ... RETURNING). Refused calls use nothing up.
 """
 
 import hashlib
@@ -41,7 +41,8 @@ return {allowed, used, math.ceil((tonumber(oldest[2]) + span - at) / 1000)}
 """
 
 COUNT_ROW = """
-INSERT INTO accounts_ratecounter AS row (key, used, ends_at) VALUES (%s, 1, clock_timestamp() + make_interval(secs => %s))
+INSERT INTO accounts_ratecounter AS row (key, used, ends_at)
+VALUES (%s, 1, clock_timestamp() + make_interval(secs => %s))
 ON CONFLICT (key) DO UPDATE SET
   used = CASE WHEN row.ends_at <= clock_timestamp() THEN 1 ELSE row.used + 1 END,
   ends_at = CASE WHEN row.ends_at <= clock_timestamp() THEN EXCLUDED.ends_at ELSE row.ends_at END
@@ -102,7 +103,7 @@ def take(bucket: Bucket) -> Taken:
     ticket = secrets.token_hex(8)
     if time.monotonic() >= _Away.until:
         try:
-            allowed, used, wait = store().eval(SLIDING_LOG, 1, bucket.key, bucket.limit, bucket.seconds, ticket)  # type: ignore[misc]
+            allowed, used, wait = store().eval(SLIDING_LOG, 1, bucket.key, bucket.limit, bucket.seconds, ticket)
             return Taken(bucket, bool(allowed), int(used), int(wait) / 1000, ticket)
         except redis.RedisError as exc:
             _Away.until = time.monotonic() + _Away.PAUSE
@@ -123,7 +124,9 @@ def give_back(taken: Taken) -> None:
             logger.warning("limit_not_given_back", bucket=taken.bucket.name)
         return
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE accounts_ratecounter SET used = greatest(used - 1, 0) WHERE key = %s", [taken.bucket.key])
+        cursor.execute(
+            "UPDATE accounts_ratecounter SET used = greatest(used - 1, 0) WHERE key = %s", [taken.bucket.key]
+        )
 
 
 def require(bucket: Bucket, *, detail: str = "") -> Taken:
@@ -134,7 +137,7 @@ def require(bucket: Bucket, *, detail: str = "") -> Taken:
     return taken
 
 
-def take_costly(*, user_id: UUID, kind: str) -> None:
+def take_costly(*, user_id: UUID | str, kind: str) -> None:
     """Count one costly piece of work of a kind (import, sync, export ...). Raises TooManyRequests."""
     limit = settings.COSTLY_REQUESTS_PER_MINUTE
     require(
@@ -144,7 +147,7 @@ def take_costly(*, user_id: UUID, kind: str) -> None:
 
 
 def client_address(request: HttpRequest) -> str:
-    """Who calls: the peer, or the entry of X-Forwarded-For that the configured number of trusted proxies vouches for."""
+    """Who calls: the peer, or the entry of X-Forwarded-For that the configured number of proxies vouches for."""
     peer: str = request.META.get("REMOTE_ADDR") or "unknown"
     proxies = settings.TRUSTED_PROXIES
     if not proxies:

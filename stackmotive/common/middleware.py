@@ -22,13 +22,13 @@ ADMIN_POLICY: Final = (
     "frame-ancestors 'none'; base-uri 'none'; form-action 'self'; object-src 'none'"
 )
 DOCS_POLICY: Final = (
-    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; "
-    "object-src 'none'"
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "frame-ancestors 'none'; base-uri 'none'; object-src 'none'"
 )
 
 
 class RequestIds:
-    """`X-Request-ID`: the caller's where it is sane, else a new one; on the request, in every log line, on the answer."""
+    """`X-Request-ID`: the caller's where it is sane, else a new one; on the request, in log lines, on the answer."""
 
     def __init__(self, get_response: Next) -> None:
         self.get_response = get_response

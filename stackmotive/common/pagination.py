@@ -27,7 +27,9 @@ def page_size(request: Request) -> int:
     if not text:
         return PAGE_SIZE
     if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0):
-        raise BadRequest("page_size is a whole number from 1 to 500.", errors=[FieldError("#/page_size", "Not 1 to 500.")])
+        raise BadRequest(
+            "page_size is a whole number from 1 to 500.", errors=[FieldError("#/page_size", "Not 1 to 500.")]
+        )
     return min(int(text), MAX_PAGE_SIZE)
 
 
@@ -49,9 +51,7 @@ class Ledger(BasePagination):
     others. The primary key is added to the ordering as the last word. A view with `counts_rows = True` answers `count`.
     """
 
-    def paginate_queryset(
-        self, queryset: QuerySet[Any], request: Request, view: APIView | None = None
-    ) -> list[Any]:
+    def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any]:
         self.address = request.build_absolute_uri()
         self.count = queryset.count() if getattr(view, "counts_rows", False) else None
         self.ordering = total_ordering(queryset)
@@ -117,7 +117,9 @@ def directed(ordering: Sequence[tuple[str, bool]], *, backwards: bool) -> list[A
     ]  # fmt: skip
 
 
-def beyond(queryset: QuerySet[Any], ordering: Sequence[tuple[str, bool]], edge: Sequence[str | None], *, backwards: bool) -> Q:
+def beyond(
+    queryset: QuerySet[Any], ordering: Sequence[tuple[str, bool]], edge: Sequence[str | None], *, backwards: bool
+) -> Q:
     """The rows after (or before) the row whose ordering values are `edge`."""
     if len(edge) != len(ordering):
         raise _bad_cursor()
@@ -171,11 +173,17 @@ def _value(row: Any, name: str) -> Any:
 
 
 def _text(value: Any) -> str | None:
-    return None if value is None else value.isoformat() if hasattr(value, "isoformat") else str(getattr(value, "pk", value))
+    return (
+        None
+        if value is None
+        else value.isoformat()
+        if hasattr(value, "isoformat")
+        else str(getattr(value, "pk", value))
+    )
 
 
 def decode_cursor(cursor: str) -> tuple[bool, list[str | None] | None]:
-    """(backwards, ordering values of the edge row); (False, None) for no cursor. Raises BadRequest for another shape."""
+    """(backwards, ordering values of the edge row); (False, None) for no cursor. Raises BadRequest for others."""
     if not cursor:
         return False, None
     if len(cursor) > LONGEST_CURSOR or not cursor.isascii():
@@ -195,5 +203,6 @@ def _is_plain(value: Any) -> bool:
 
 def _bad_cursor() -> BadRequest:
     return BadRequest(
-        "The cursor was not made by this list. Start again without it.", errors=[FieldError("#/cursor", "Unknown cursor.")]
+        "The cursor was not made by this list. Start again without it.",
+        errors=[FieldError("#/cursor", "Unknown cursor.")],
     )

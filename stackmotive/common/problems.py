@@ -46,7 +46,12 @@ class Problem(Exception):
     title: ClassVar[str] = "The request cannot be understood"
 
     def __init__(
-        self, detail: str = "", *, errors: Sequence[FieldError] = (), headers: Mapping[str, str] | None = None, **members: Any
+        self,
+        detail: str = "",
+        *,
+        errors: Sequence[FieldError] = (),
+        headers: Mapping[str, str] | None = None,
+        **members: Any,
     ) -> None:
         super().__init__(detail or self.title)
         self.detail = detail or self.title
@@ -199,7 +204,7 @@ def from_exception(exc: Exception) -> Problem | None:
         case exceptions.ValidationError():
             return from_validation(exc)
         case ModelValidationError():
-            return from_validation(exceptions.ValidationError(exceptions._get_error_details(exc.messages)))  # type: ignore[arg-type]
+            return from_validation(exceptions.ValidationError(exceptions._get_error_details(exc.messages)))
         case exceptions.APIException():
             return from_framework(exc)
         case RequestDataTooBig():
@@ -212,7 +217,9 @@ def from_exception(exc: Exception) -> Problem | None:
             return BadRequest("A value is out of the range that can be stored.")
         case OperationalError() | InterfaceError():
             logger.error("database_unavailable", error=type(exc.__cause__).__name__)
-            return UpstreamUnavailable("The database does not answer. Try again in a few seconds.", headers={"Retry-After": "5"})
+            return UpstreamUnavailable(
+                "The database does not answer. Try again in a few seconds.", headers={"Retry-After": "5"}
+            )
     return None
 
 
@@ -298,7 +305,9 @@ def server_error(request: HttpRequest) -> HttpResponse:
     cause = sys.exc_info()[1]
     if isinstance(cause, Exception) and (problem := from_exception(cause)) is not None:
         return respond(request, problem)
-    return respond(request, ServerError("It was recorded. Try again, and quote the request id if it happens once more."))
+    return respond(
+        request, ServerError("It was recorded. Try again, and quote the request id if it happens once more.")
+    )
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

@@ -50,13 +50,13 @@ MEANINGS = {
 class ProblemAutoSchema(AutoSchema):
     """Adds to each operation the problems it can answer and the tier it needs."""
 
-    def get_description(self) -> str:
+    def get_description(self) -> str:  # type: ignore[override]
         words = [super().get_description() or ""]
         if tier := self.tier():
             words.append(f"Tier: {tier} or higher.")
         return "\n\n".join(word for word in words if word)
 
-    def get_operation(self, *args: Any, **named: Any) -> dict[str, Any] | None:  # type: ignore[override]
+    def get_operation(self, *args: Any, **named: Any) -> dict[str, Any] | None:
         operation = super().get_operation(*args, **named)
         if operation is not None and (tier := self.tier()):
             operation["x-tier"] = tier
@@ -72,7 +72,7 @@ class ProblemAutoSchema(AutoSchema):
         return [
             OpenApiParameter(
                 "Idempotency-Key", str, OpenApiParameter.HEADER,
-                description="Sent again with the same key, the request does its work once and gets the first answer for 24 hours.",
+                description="Again under the same key, the work is done once and the first answer kept for a day.",
             )
         ]  # fmt: skip
 
@@ -85,7 +85,9 @@ class ProblemAutoSchema(AutoSchema):
         return named(self.method).label if named else None
 
     def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
-        problem = ResolvedComponent(name="Problem", type=ResolvedComponent.SCHEMA, schema=PROBLEM_SCHEMA, object="Problem")
+        problem = ResolvedComponent(  # type: ignore[no-untyped-call]
+            name="Problem", type=ResolvedComponent.SCHEMA, schema=PROBLEM_SCHEMA, object="Problem"
+        )
         self.registry.register_on_missing(problem)
         bodies: dict[str, Any] = super()._get_response_bodies(direction)
         for code in self.problem_codes():

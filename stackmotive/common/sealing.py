@@ -1,7 +1,7 @@
 """Secrets and raw files at rest: AES-256-GCM, bound to whose they are, with the id of the key in the value.
 
-Layout: b"S1", the length of the key id (one byte), the key id, 12 bytes of nonce, then text and tag. The header and the context
-are bound data: a sealed value that is moved to another owner's row, or touched, does not open.
+Layout: b"S1", the length of the key id (one byte), the key id, 12 bytes of nonce, then text and tag. The header and the
+context are bound data: a sealed value that is moved to another owner's row, or touched, does not open.
 """
 
 import base64
@@ -33,7 +33,9 @@ def keys() -> dict[str, bytes]:
         try:
             key = base64.b64decode(text, validate=True)
         except binascii.Error as exc:
-            raise ImproperlyConfigured("FIELD_ENCRYPTION_KEYS: say key-id:base64 of 32 bytes, separated by commas.") from exc
+            raise ImproperlyConfigured(
+                "FIELD_ENCRYPTION_KEYS: say key-id:base64 of 32 bytes, separated by commas."
+            ) from exc
         if len(key) != 32 or not 0 < len(key_id.encode()) < 256 or key_id in found:
             raise ImproperlyConfigured("FIELD_ENCRYPTION_KEYS: each key needs an id of its own and 32 bytes.")
         found[key_id] = key
@@ -41,7 +43,7 @@ def keys() -> dict[str, bytes]:
 
 
 def seal(plain: bytes, *, context: str) -> bytes:
-    """`plain` sealed with the newest key. `context` says whose it is ("source:<user>:<id>") and must be given to open it."""
+    """`plain` sealed with the newest key. `context` says whose it is ("source:<user>:<id>"); opening needs it."""
     key_id, key = next(iter(keys().items()))
     name = key_id.encode()
     head = MARK + bytes([len(name)]) + name

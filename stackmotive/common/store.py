@@ -1,4 +1,4 @@
-"""The one Redis client of a process, for counters and tickets; short timeouts, so that its absence is noticed at once."""
+"""The one Redis client of a process, for counters and tickets; its absence is noticed within a second."""
 
 from functools import cache
 
@@ -10,5 +10,8 @@ from django.conf import settings
 def store() -> "redis.Redis":
     """Commands raise redis.RedisError within a second where the server is away."""
     return redis.Redis.from_url(
-        settings.CACHES["default"]["LOCATION"], socket_connect_timeout=0.5, socket_timeout=0.5, health_check_interval=30
+        str(settings.CACHES["default"]["LOCATION"]),
+        socket_connect_timeout=0.5,
+        socket_timeout=0.5,
+        health_check_interval=30,
     )

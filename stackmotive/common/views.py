@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
-from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework.filters import OrderingFilter
@@ -49,11 +48,9 @@ class ApiRules:
         super().initial(request, *args, **kwargs)  # type: ignore[misc]
         kind = self.costly.get(getattr(self, "action", None) or (request.method or "").lower())
         if kind:
-            take_costly(user_id=request.user.pk, kind=kind)
+            take_costly(user_id=str(request.user.pk), kind=kind)
 
-    def finalize_response(
-        self, request: HttpRequest, response: HttpResponseBase, *args: Any, **kwargs: Any
-    ) -> HttpResponseBase:
+    def finalize_response(self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)  # type: ignore[misc]
         response.setdefault("Cache-Control", "no-store")
         return response
@@ -65,14 +62,14 @@ class StrictOrdering(OrderingFilter):
     def get_valid_fields(self, queryset: QuerySet[Any], view: APIView, context: Any = None) -> list[tuple[str, str]]:
         return [(name, name) for name in getattr(view, "ordering_fields", ())]
 
-    def remove_invalid_fields(
-        self, queryset: QuerySet[Any], fields: Any, view: APIView, request: Request
-    ) -> list[str]:
+    def remove_invalid_fields(self, queryset: QuerySet[Any], fields: Any, view: APIView, request: Request) -> list[str]:
         known = {name for name, _ in self.get_valid_fields(queryset, view)}
         for term in fields:
             if term.removeprefix("-") not in known:
                 allowed = ", ".join(sorted(known)) or "nothing"
-                raise BadRequest(f"This list can be ordered by {allowed}.", errors=[FieldError("#/ordering", "Unknown field.")])
+                raise BadRequest(
+                    f"This list can be ordered by {allowed}.", errors=[FieldError("#/ordering", "Unknown field.")]
+                )
         return list(fields)
 
 

@@ -1,7 +1,7 @@
 """Rows to try every operation with an id in its path on: one maker per path.
 
-A new resource adds its line: the path as the OpenAPI document writes it up to its id -> a function that makes a row of `owner`
-and answers its path parameters. The longest path that begins an operation's counts.
+A new resource adds its line: the path as the OpenAPI document writes it up to its id -> a function that makes a row of
+`owner` and answers its path parameters. The longest path that begins an operation's counts.
 """
 
 from collections.abc import Callable, Mapping

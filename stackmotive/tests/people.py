@@ -32,7 +32,7 @@ def _quick_and_wide(settings: Any) -> None:
 
 @pytest.fixture
 def make_user(db: None) -> MakeUser:
-    """`make_user(tier=Tier.OPERATOR, email=..., **fields)`: a user whose password is PASSWORD; sovereign if nothing is said."""
+    """`make_user(tier=Tier.OPERATOR, email=..., **fields)`: a user whose password is PASSWORD; sovereign by default."""
     from accounts.models import Tier, User
 
     made: list[User] = []

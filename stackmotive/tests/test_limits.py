@@ -87,7 +87,9 @@ def test_the_window_slides(monkeypatch: Any) -> None:
 
 
 @pytest.mark.parametrize(("tier", "limit"), [(Tier.OBSERVER, 3), (Tier.SOVEREIGN, 5)])
-def test_a_tier_has_its_own_number_and_an_answer_says_so(make_user: Any, api: Any, settings: Any, tier: Tier, limit: int) -> None:
+def test_a_tier_has_its_own_number_and_an_answer_says_so(
+    make_user: Any, api: Any, settings: Any, tier: Tier, limit: int
+) -> None:
     client = api(make_user(tier=tier))
     settings.TIER_REQUESTS_PER_MINUTE = {"observer": 3, "navigator": 4, "operator": 4, "sovereign": 5}
     answers = [client.get(ME) for _ in range(limit + 2)]
@@ -101,7 +103,9 @@ def test_a_tier_has_its_own_number_and_an_answer_says_so(make_user: Any, api: An
     assert refused["RateLimit"].startswith('"api";r=0;t=')
 
 
-def test_all_sessions_of_a_user_share_one_bucket_and_users_share_none(owner: User, stranger: User, api: Any, settings: Any) -> None:
+def test_all_sessions_of_a_user_share_one_bucket_and_users_share_none(
+    owner: User, stranger: User, api: Any, settings: Any
+) -> None:
     tokens = [api().post(TOKEN, {"email": owner.email, "password": PASSWORD}).json()["access"] for _ in range(2)]
     settings.TIER_REQUESTS_PER_MINUTE = {"sovereign": 2}
     codes = []
@@ -129,7 +133,13 @@ def test_callers_without_a_valid_token_count_by_address(db: None, api: Any, sett
     settings.ANONYMOUS_REQUESTS_PER_MINUTE = 3
     forged = api()
     forged.credentials(HTTP_AUTHORIZATION="Bearer forged")
-    calls = [forged.get(ME), api().get("/api/tiers/"), api().get("/api/nowhere/"), api().get("/api/tiers/"), forged.get(ME)]
+    calls = [
+        forged.get(ME),
+        api().get("/api/tiers/"),
+        api().get("/api/nowhere/"),
+        api().get("/api/tiers/"),
+        forged.get(ME),
+    ]
     assert [answer.status_code for answer in calls] == [401, 200, 404, 429, 429]
     assert api().get("/api/tiers/", REMOTE_ADDR="10.1.1.1").status_code == 200
     assert api().get("/health/live/").status_code == 200
@@ -143,13 +153,21 @@ def test_a_forged_forwarding_header_opens_no_new_bucket(db: None, api: Any, sett
 
 @pytest.mark.parametrize(
     ("proxies", "header", "address"),
-    [(0, "1.1.1.1", "7.7.7.7"), (1, "1.1.1.1, 2.2.2.2", "2.2.2.2"), (2, "1.1.1.1, 2.2.2.2", "1.1.1.1"), (2, "2.2.2.2", "2.2.2.2"),
-     (1, "", "7.7.7.7"), (1, "fake, , 2.2.2.2", "2.2.2.2")],
-)  # fmt: skip
-def test_the_client_is_who_the_trusted_proxies_vouch_for(settings: Any, proxies: int, header: str, address: str) -> None:
+    [
+        (0, "1.1.1.1", "7.7.7.7"),
+        (1, "1.1.1.1, 2.2.2.2", "2.2.2.2"),
+        (2, "1.1.1.1, 2.2.2.2", "1.1.1.1"),
+        (2, "2.2.2.2", "2.2.2.2"),
+        (1, "", "7.7.7.7"),
+        (1, "fake, , 2.2.2.2", "2.2.2.2"),
+    ],
+)
+def test_the_client_is_who_the_trusted_proxies_vouch_for(
+    settings: Any, proxies: int, header: str, address: str
+) -> None:
     settings.TRUSTED_PROXIES = proxies
-    named = {"HTTP_X_FORWARDED_FOR": header} if header else {}
-    assert client_address(RequestFactory().get("/", REMOTE_ADDR="7.7.7.7", **named)) == address
+    headers = {"X-Forwarded-For": header} if header else {}
+    assert client_address(RequestFactory().get("/", headers=headers, REMOTE_ADDR="7.7.7.7")) == address
 
 
 def test_failed_logins_are_counted_by_name_known_or_not(owner: User, api: Any) -> None:

@@ -56,7 +56,9 @@ def test_noise_does_not_open(settings: Any) -> None:
             unseal(b"S1" + os.urandom(size), context="c")
 
 
-@pytest.mark.parametrize("entry", ["no colon", "short:" + base64.b64encode(b"x" * 16).decode(), ":" + NEW.partition(":")[2], "k:!!"])
+@pytest.mark.parametrize(
+    "entry", ["no colon", "short:" + base64.b64encode(b"x" * 16).decode(), ":" + NEW.partition(":")[2], "k:!!"]
+)
 def test_odd_keys_stop_with_a_sentence(settings: Any, entry: str) -> None:
     settings.FIELD_ENCRYPTION_KEYS = [entry]
     with pytest.raises(ImproperlyConfigured, match="FIELD_ENCRYPTION_KEYS"):

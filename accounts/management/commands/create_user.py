@@ -17,7 +17,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("email")
-        parser.add_argument("--password", default="", help="12 to 256 characters; other users of this machine can see it here")
+        parser.add_argument(
+            "--password", default="", help="12 to 256 characters; other users of this machine can see it here"
+        )
         parser.add_argument("--tier", default="observer", choices=Tier.labels)
         parser.add_argument("--staff", action="store_true", help="may open the admin")
 

@@ -15,6 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api.views import ANY_TIER
+from accounts.authentication import caller
 from accounts.idempotency import idempotent
 from accounts.models import FactVersion, IdempotencyRecord, User
 from stackmotive.common.problems import Conflict
@@ -31,20 +32,21 @@ class MakeView(ApiView):
 
     @idempotent
     def post(self, request: Request) -> HttpResponseBase:
-        number = FactVersion.objects.filter(user=request.user).count() + 1
-        FactVersion.objects.create(user=request.user, number=number, cause="test")
-        if request.data.get("fail"):
+        user, asked = caller(request), dict(request.data)
+        number = FactVersion.objects.filter(user=user).count() + 1
+        FactVersion.objects.create(user=user, number=number, cause="test")
+        if asked.get("fail"):
             raise Conflict("No.")
-        if request.data.get("die"):
+        if asked.get("die"):
             raise SystemExit
-        if request.data.get("wait"):
+        if asked.get("wait"):
             ENTERED.set()
             assert MAY_LEAVE.wait(10)
         return Response({"number": number}, status=201, headers={"Location": f"/made/{number}/"})
 
 
 urlpatterns = [path("api/make/", MakeView.as_view()), path("api/make-other/", MakeView.as_view()), *real_urls]
-pytestmark = [pytest.mark.urls("accounts.tests.test_idempotency")]
+pytestmark = [pytest.mark.urls("stackmotive.tests.test_idempotency")]
 
 
 def post(client: Any, body: Any, key: str | None = "key-1", where: str = "/api/make/", **named: Any) -> Any:
