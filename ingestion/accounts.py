@@ -21,7 +21,7 @@ _check: AccountCheck = _nobody
 
 def answer_with(check: AccountCheck) -> None:
     """Set who knows accounts; called once, when the apps are ready."""
-    global _check  # noqa: PLW0603  # a registry of one
+    global _check  # a registry of one
     _check = check
 
 

@@ -1,4 +1,4 @@
-"""Staff's view of sources and imports. Secrets and files are never shown; changes go through the same services as the API's."""
+"""Staff's view of sources and imports. Secrets and files are never shown; changes go through the API's services."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ class ReadOnly:
         return False
 
 
-class SourceSettingInline(ReadOnly, TabularInline):  # type: ignore[misc]
+class SourceSettingInline(ReadOnly, TabularInline):
     model = SourceSetting
     fields = ("key", "value", "number", "created_at")
     ordering = ("-number", "key")
@@ -34,15 +34,15 @@ class SourceSettingInline(ReadOnly, TabularInline):  # type: ignore[misc]
 
 
 @admin.register(Source)
-class SourceAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
+class SourceAdmin(ReadOnly, ModelAdmin):
     list_display = ("name", "kind", "user", "priority", "enabled", "has_credentials", "health", "retired_at")
     list_filter = ("kind", "enabled", "health")
     list_select_related = ("user",)
     search_fields = ("name", "user__email")
     ordering = ("-created_at",)
     fields = (
-        "id", "user", "kind", "layout", "name", "priority", "enabled", "schedule", "has_credentials", "health", "is_default",
-        "retired_at", "created_at",
+        "id", "user", "kind", "layout", "name", "priority", "enabled", "schedule", "has_credentials", "health",
+        "is_default", "retired_at", "created_at",
     )  # fmt: skip
     readonly_fields = fields
     inlines = (SourceSettingInline,)
@@ -56,7 +56,7 @@ class SourceAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
         return source.credentials is not None
 
 
-class ImportRowInline(ReadOnly, TabularInline):  # type: ignore[misc]
+class ImportRowInline(ReadOnly, TabularInline):
     model = ImportRow
     fields = ("line", "verdict", "code", "detail", "field", "raw")
     ordering = ("line", "id")
@@ -66,17 +66,54 @@ class ImportRowInline(ReadOnly, TabularInline):  # type: ignore[misc]
 
 
 @admin.register(ImportRun)
-class ImportRunAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
-    list_display = ("filename", "user", "source", "status", "stage", "rows", "staged", "unchanged", "rejected", "created_at")
+class ImportRunAdmin(ReadOnly, ModelAdmin):
+    list_display = (
+        "filename",
+        "user",
+        "source",
+        "status",
+        "stage",
+        "rows",
+        "staged",
+        "unchanged",
+        "rejected",
+        "created_at",
+    )
     list_filter = ("status", "layout", "trigger")
     list_select_related = ("user", "source")
     search_fields = ("filename", "user__email", "digest", "raw_digest")
     ordering = ("-created_at",)
     fields = (
-        "id", "user", "source", "trigger", "filename", "raw_size", "raw_digest", "layout", "options", "status", "stage", "done",
-        "total", "rows", "staged", "unchanged", "rejected", "ignored", "error", "questions", "digest", "fact_number",
-        "ledger_version", "deliveries", "lease_until", "created_at", "started_at", "finished_at", "undone_at",
-    )  # fmt: skip
+        "id",
+        "user",
+        "source",
+        "trigger",
+        "filename",
+        "raw_size",
+        "raw_digest",
+        "layout",
+        "options",
+        "status",
+        "stage",
+        "done",
+        "total",
+        "rows",
+        "staged",
+        "unchanged",
+        "rejected",
+        "ignored",
+        "error",
+        "questions",
+        "digest",
+        "fact_number",
+        "ledger_version",
+        "deliveries",
+        "lease_until",
+        "created_at",
+        "started_at",
+        "finished_at",
+        "undone_at",
+    )
     readonly_fields = fields
     inlines = (ImportRowInline,)
     actions = ("undo", "retry")
@@ -108,7 +145,7 @@ class ImportRunAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
 
 
 @admin.register(ImportProfile)
-class ImportProfileAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
+class ImportProfileAdmin(ReadOnly, ModelAdmin):
     list_display = ("name", "user", "created_at")
     list_select_related = ("user",)
     search_fields = ("name", "user__email")

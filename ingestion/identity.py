@@ -1,7 +1,7 @@
 """What makes a staged row the same row in another file, and a content the same content (DESIGN 5.3, 5.6).
 
-Everything here is built from what the source said and never from resolved ids, so that it survives any later decision. The
-one exception is the default account of rows that name none: it stands in for the reference the file left out.
+Everything here is built from what the source said and never from resolved ids, so that it survives any later decision.
+The one exception is the default account of rows that name none: it stands in for the reference the file left out.
 """
 
 import hashlib
@@ -21,16 +21,48 @@ _UNIT = "\x1f"  # joins the parts of a digest: no adapter lets a control charact
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 TRANSACTION_COLUMNS = (
-    "line", "account_ref", "instrument_key", "kind", "trade_date", "traded_at", "local_time", "settled_on", "reported_on",
-    "quantity", "price", "currency", "fee", "fee_currency", "tax", "cash_amount", "cash_currency", "fx_rate", "ratio",
-    "external_id", "group", "leg", "note",
-)  # fmt: skip
+    "line",
+    "account_ref",
+    "instrument_key",
+    "kind",
+    "trade_date",
+    "traded_at",
+    "local_time",
+    "settled_on",
+    "reported_on",
+    "quantity",
+    "price",
+    "currency",
+    "fee",
+    "fee_currency",
+    "tax",
+    "cash_amount",
+    "cash_currency",
+    "fx_rate",
+    "ratio",
+    "external_id",
+    "group",
+    "leg",
+    "note",
+)
 POSITION_COLUMNS = ("line", "account_ref", "instrument_key", "quantity", "cost_basis", "currency", "as_of")
 CASH_COLUMNS = ("line", "account_ref", "currency", "balance", "as_of")
 PRICE_COLUMNS = ("instrument_key", "day", "close", "currency")
 RATE_COLUMNS = ("base", "quote", "day", "rate")
 COVERAGE_COLUMNS = ("account_ref", "section", "start", "end", "completeness")
-INSTRUMENT_COLUMNS = ("key", "symbol", "name", "kind", "isin", "figi", "cusip", "conid", "exchange", "currency", "multiplier")
+INSTRUMENT_COLUMNS = (
+    "key",
+    "symbol",
+    "name",
+    "kind",
+    "isin",
+    "figi",
+    "cusip",
+    "conid",
+    "exchange",
+    "currency",
+    "multiplier",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +107,13 @@ def blake(*parts: str) -> str:
 
 def instrument_key(ref: InstrumentRef) -> str:
     """A digest of how the source names the instrument, equal across its files; the name and multiplier do not count."""
-    return blake("instrument", ref.symbol, ref.isin, ref.conid, ref.figi, ref.cusip, ref.exchange, ref.kind, ref.currency)
+    return blake(
+        "instrument", ref.symbol, ref.isin, ref.conid, ref.figi, ref.cusip, ref.exchange, ref.kind, ref.currency
+    )
 
 
 def as_given(ref: InstrumentRef | None) -> str:
-    """What a source calls an instrument in the identity of a row: one word, so that a column added later changes nothing."""
+    """What a source calls an instrument in the identity of a row: one word, so that a later column changes nothing."""
     if ref is None:
         return ""
     return ref.symbol or ref.isin or ref.conid or ref.figi or ref.cusip or ref.name
@@ -90,8 +124,8 @@ def prepare(
 ) -> Batch:
     """Every row of `statement` with its identity, and the digest of the whole.
 
-    default_account: the broker account for rows that name none. mapping: what the user said about the columns, where the
-    layout was mapped; both are part of the digest, because another answer makes another content.
+    default_account: the broker account for rows that name none. mapping: what the user said about the columns, where
+    the layout was mapped; both are part of the digest, because another answer makes another content.
     """
     keys = _Instruments()
     account_default = str(default_account or "")
@@ -127,9 +161,7 @@ class _Instruments:
         return known
 
 
-def _legs(
-    rows: Iterable[TransactionRow], keys: _Instruments, account_default: str
-) -> tuple[list[Leg], list[Ignored]]:
+def _legs(rows: Iterable[TransactionRow], keys: _Instruments, account_default: str) -> tuple[list[Leg], list[Ignored]]:
     legs: list[Leg] = []
     repeated: list[Ignored] = []
     seen: dict[str, int] = {}
@@ -138,11 +170,29 @@ def _legs(
         quantity, price, cash = _number(row.quantity), _price(row.price), _number(row.cash_amount)
         traded_at = _moment(row.traded_at)
         cells = _joined(
-            copy_text(row.account), keys.key(row.instrument), row.kind, _day(row.trade_date), traded_at, copy_text(row.local_time),
-            _day(row.settled_on), _day(row.reported_on), quantity, price, row.currency, _number(row.fee), copy_text(row.fee_currency),
-            _number(row.tax), cash, row.cash_currency or row.currency, _price(row.fx_rate), _price(row.ratio),
-            copy_text(row.external_id), copy_text(row.group), str(row.leg), copy_text(row.note),
-        )  # fmt: skip
+            copy_text(row.account),
+            keys.key(row.instrument),
+            row.kind,
+            _day(row.trade_date),
+            traded_at,
+            copy_text(row.local_time),
+            _day(row.settled_on),
+            _day(row.reported_on),
+            quantity,
+            price,
+            row.currency,
+            _number(row.fee),
+            copy_text(row.fee_currency),
+            _number(row.tax),
+            cash,
+            row.cash_currency or row.currency,
+            _price(row.fx_rate),
+            _price(row.ratio),
+            copy_text(row.external_id),
+            copy_text(row.group),
+            str(row.leg),
+            copy_text(row.note),
+        )
         account = row.account or account_default
         if row.external_id:
             base = _UNIT.join(("id", account, row.external_id, str(row.leg)))
@@ -153,7 +203,18 @@ def _legs(
         else:
             when = traded_at if row.traded_at else f"{row.trade_date} {row.local_time}"
             base = _UNIT.join(
-                ("row", account, row.kind, as_given(row.instrument), when, quantity, price, row.currency, cash, _price(row.ratio))
+                (
+                    "row",
+                    account,
+                    row.kind,
+                    as_given(row.instrument),
+                    when,
+                    quantity,
+                    price,
+                    row.currency,
+                    cash,
+                    _price(row.ratio),
+                )
             )
         ordinal = seen.get(base, 0)
         seen[base] = ordinal + 1
@@ -164,12 +225,16 @@ def _legs(
 def _position(row: PositionRow, keys: _Instruments, account_default: str) -> Report:
     key = keys.key(row.instrument)
     cells = (key, _number(row.quantity), _number(row.cost_basis), row.currency, _day(row.as_of))
-    return Report(row.line, blake("position", row.account or account_default, *cells), _joined(copy_text(row.account), *cells))
+    return Report(
+        row.line, blake("position", row.account or account_default, *cells), _joined(copy_text(row.account), *cells)
+    )
 
 
 def _cash(row: CashRow, account_default: str) -> Report:
     cells = (row.currency, _number(row.balance), _day(row.as_of))
-    return Report(row.line, blake("cash", row.account or account_default, *cells), _joined(copy_text(row.account), *cells))
+    return Report(
+        row.line, blake("cash", row.account or account_default, *cells), _joined(copy_text(row.account), *cells)
+    )
 
 
 def _prices(statement: Statement, keys: _Instruments) -> list[str]:
@@ -185,8 +250,8 @@ def _prices(statement: Statement, keys: _Instruments) -> list[str]:
 
 def _instrument(key: str, ref: InstrumentRef) -> str:
     return _joined(
-        key, copy_text(ref.symbol), copy_text(ref.name[:200]), ref.kind, ref.isin, copy_text(ref.figi), copy_text(ref.cusip), copy_text(ref.conid),
-        copy_text(ref.exchange), ref.currency, _number(ref.multiplier),
+        key, copy_text(ref.symbol), copy_text(ref.name[:200]), ref.kind, ref.isin, copy_text(ref.figi),
+        copy_text(ref.cusip), copy_text(ref.conid), copy_text(ref.exchange), ref.currency, _number(ref.multiplier),
     )  # fmt: skip
 
 
@@ -213,7 +278,7 @@ def _digest(statement: Statement, batch: Batch, account_default: str, mapping: M
     return digest.hexdigest()
 
 
-# --- cells as COPY text --------------------------------------------------------------------------------------------------
+# --- cells as COPY text ----
 
 
 def _joined(*cells: str) -> str:

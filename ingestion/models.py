@@ -39,7 +39,10 @@ OPEN_STATUSES = (JobStatus.QUEUED, JobStatus.RUNNING)
 
 
 class Source(models.Model):
-    """Where facts come from: a broker's account, a bank's files, the user's own hand. Lower priority numbers are believed first."""
+    """Where facts come from: a broker's account, a bank's files, the user's own hand.
+
+    Lower priority numbers are believed first.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="sources")
@@ -69,7 +72,7 @@ class Source(models.Model):
 
 
 class SourceSetting(models.Model):
-    """Append-only history of what a user set on a source (priority, enabled); Source's columns are the current value."""
+    """Append-only history of what a user set on a source (priority, enabled); Source's columns hold the latest."""
 
     source = models.ForeignKey(Source, models.CASCADE, related_name="setting_facts")
     key = models.CharField(max_length=20)
@@ -102,19 +105,25 @@ class ImportProfile(models.Model):
 class ContentQuerySet(models.QuerySet["Content"]):
     def in_force(self) -> Self:
         """Contents that arrived after they were last withdrawn, each with `arrived_number`, its newest arrival."""
-        newest_arrival = Arrival.objects.filter(content=OuterRef("pk")).values("content").annotate(n=Max("number")).values("n")
-        newest_withdrawal = Withdrawal.objects.filter(content=OuterRef("pk")).values("content").annotate(n=Max("number")).values("n")
+        newest_arrival = (
+            Arrival.objects.filter(content=OuterRef("pk")).values("content").annotate(n=Max("number")).values("n")
+        )
+        newest_withdrawal = (
+            Withdrawal.objects.filter(content=OuterRef("pk")).values("content").annotate(n=Max("number")).values("n")
+        )
         return self.annotate(
             arrived_number=Subquery(newest_arrival), withdrawn_number=Coalesce(Subquery(newest_withdrawal), -1)
         ).filter(arrived_number__gt=models.F("withdrawn_number"))
 
 
 class Content(models.Model):
-    """What a file or reply said, once per digest: the owner of its staged rows. A row typed by hand is a content of its own."""
+    """What a file or reply said, once per digest: the owner of its staged rows. A row typed by hand is one too."""
 
     source = models.ForeignKey(Source, models.CASCADE, related_name="contents")
     scope = models.CharField(max_length=40, default="file")
-    digest = models.CharField(max_length=64)  # SHA-256 over the canonical rows, mapping and default account; "manual:<uid>:<n>" by hand
+    digest = models.CharField(
+        max_length=64
+    )  # SHA-256 over the canonical rows, mapping and default account; "manual:<uid>:<n>" by hand
     layout = models.CharField(max_length=40)
     institution = models.CharField(max_length=100, blank=True)
     references_issued = models.BooleanField(default=False)
@@ -150,7 +159,9 @@ class ImportRun(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="import_runs")
-    source = models.ForeignKey(Source, models.CASCADE, null=True, related_name="import_runs")  # null until the layout is detected
+    source = models.ForeignKey(
+        Source, models.CASCADE, null=True, related_name="import_runs"
+    )  # null until the layout is detected
     trigger = models.CharField(max_length=10, choices=Trigger.choices, default=Trigger.UPLOAD)
     status = models.CharField(max_length=15, choices=JobStatus.choices, default=JobStatus.QUEUED)
     stage = models.CharField(max_length=15, choices=Stage.choices, blank=True)
@@ -223,7 +234,9 @@ class Arrival(models.Model):
     """A content came in (again): a candidate from this number on."""
 
     content = models.ForeignKey(Content, models.CASCADE, related_name="arrivals")
-    run = models.OneToOneField(ImportRun, models.CASCADE, null=True, related_name="arrival")  # null for rows typed by hand
+    run = models.OneToOneField(
+        ImportRun, models.CASCADE, null=True, related_name="arrival"
+    )  # null for rows typed by hand
     number = models.PositiveBigIntegerField()
     arrived_at = models.DateTimeField(default=timezone.now)
 
@@ -243,7 +256,7 @@ class Withdrawal(models.Model):
 
 
 class Coverage(models.Model):
-    """What a content says it holds of one account reference: a window (transactions) or a day, start = end (positions, cash)."""
+    """What a content says it holds of one account reference: a window (transactions) or one day (positions, cash)."""
 
     class Section(models.TextChoices):
         TRANSACTIONS = "transactions"
@@ -263,7 +276,9 @@ class Coverage(models.Model):
     completeness = models.CharField(max_length=10, choices=Completeness.choices)
 
     class Meta:
-        constraints = [models.CheckConstraint(condition=Q(end__gte=models.F("start")), name="coverage_ends_after_start")]
+        constraints = [
+            models.CheckConstraint(condition=Q(end__gte=models.F("start")), name="coverage_ends_after_start")
+        ]
 
     def __str__(self) -> str:
         return f"{self.section} {self.start} to {self.end} ({self.completeness})"

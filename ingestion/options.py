@@ -17,7 +17,7 @@ OnError = Literal["", "refuse", "skip"]
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
-    """mapping: column -> field; words: the file's word for a kind -> kind; constants: field -> value that no column states.
+    """mapping: column -> field; words: the file's word for a kind -> kind; constants: field -> what no column states.
 
     account: the broker account for rows that name none. on_error: "" = the layout's own default (DESIGN 5.3).
     """
@@ -39,7 +39,11 @@ class ImportOptions:
         said: dict[str, Any] = {}
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
-            if value not in ("", None, {}) and not (item.name == "whole" and value) and not (item.name == "dry_run" and not value):
+            if (
+                value not in ("", None, {})
+                and not (item.name == "whole" and value)
+                and not (item.name == "dry_run" and not value)
+            ):
                 said[item.name] = str(value) if isinstance(value, date | UUID) else value
         return said
 

@@ -46,7 +46,12 @@ def import_profiles(*, user_id: UUID) -> QuerySet[ImportProfile]:
 
 def profile_options(*, user_id: UUID, header_digest: str) -> dict[str, Any] | None:
     """What the user once said about files with these columns."""
-    return ImportProfile.objects.visible_to(user_id).filter(header_digest=header_digest).values_list("options", flat=True).first()
+    return (
+        ImportProfile.objects.visible_to(user_id)
+        .filter(header_digest=header_digest)
+        .values_list("options", flat=True)
+        .first()
+    )
 
 
 def rows_left_out(*, run: ImportRun, verdict: str = "") -> QuerySet[ImportRow]:
@@ -75,7 +80,8 @@ _SECTIONS: dict[str, type[StagedTransaction] | type[StagedPosition] | type[Stage
 def staged_row_keys(*, content_id: int | None) -> QuerySet[Any, tuple[int, str, int]]:
     """(line, section, id) of every row a content holds, in the order of its file; for pagination."""
     parts = [
-        model.objects.filter(content=content_id).values_list("line", Value(section), "id") for section, model in _SECTIONS.items()
+        model.objects.filter(content=content_id).values_list("line", Value(section), "id")
+        for section, model in _SECTIONS.items()
     ]
     return parts[0].union(*parts[1:], all=True).order_by("line", "id")
 
@@ -98,7 +104,8 @@ def staged_rows(*, content_id: int, keys: Sequence[tuple[int, str, int]]) -> lis
 def contents_in_force(*, source_id: UUID) -> QuerySet[Content]:
     """Contents of a source that count, oldest arrival first, each with `coverage` and `arrived_number`."""
     coverage = Prefetch("coverage", Coverage.objects.order_by("account_ref", "section", "start"))
-    return Content.objects.filter(source=source_id).in_force().prefetch_related(coverage).order_by("arrived_number", "id")
+    in_force = Content.objects.filter(source=source_id).in_force().prefetch_related(coverage)
+    return in_force.order_by("arrived_number", "id")  # type: ignore[misc]  # annotated by in_force()
 
 
 def manual_contents(*, user_id: UUID, uid: UUID | None = None) -> QuerySet[Content]:

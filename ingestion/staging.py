@@ -3,9 +3,8 @@
 Call `stage` inside the transaction that also ends the run: facts, their number and the arrival commit together.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from django.db import connection, models, transaction
@@ -92,16 +91,14 @@ def stage(
     default_account: UUID | None = None,
     run: ImportRun | None = None,
     cause: str = "import",
-    announce: Callable[[int, int], None] | None = None,
 ) -> Staged:
     """Store what `statement` said as one content of `source` and let it arrive. Call inside a transaction.
 
-    batch: `identity.prepare(statement, ...)` with the same default account. A content that is known is not written again; its
-    new arrival is a fact all the same. announce: told (rows done, rows in all) while rows are written.
+    batch: `identity.prepare(statement, ...)` with the same default account. A known content is not written again; its
+    new arrival is a fact all the same.
     """
     assert transaction.get_connection().in_atomic_block  # noqa: S101  # the lock is the transaction's
     lock_source(source.pk)
-    known = known_rows(source_id=source.pk, batch=batch)
     content, is_new = Content.objects.get_or_create(  # two workers at once: the constraint decides
         source=source,
         scope="file",
@@ -117,12 +114,20 @@ def stage(
             "base_currencies": statement.base_currencies,
         },
     )
+    arrived = None if is_new else arrived_number(content)
+    known = known_rows(source_id=source.pk, batch=batch) if arrived is None else Known({}, claims_of(batch))
     if is_new:
-        write(content_id=content.pk, batch=batch, uids=known.uids, announce=announce)
-    changes_nothing = not is_new and is_settled(content)
+        write(content_id=content.pk, batch=batch, uids=known.uids)
+    changes_nothing = arrived is not None and is_newest(content, arrived)
     number = next_fact_number(user_id=source.user_id, cause=cause)
     Arrival.objects.create(content=content, run=run, number=number)
     return Staged(content, count(batch=batch, statement=statement, known=known), number, changes_nothing)
+
+
+def claims_of(batch: Batch) -> frozenset[str]:
+    """Everything that `batch` says: what is known of it while its own content is in force."""
+    reports = (report.key for report in (*batch.positions, *batch.cash))
+    return frozenset((*(leg.identity for leg in batch.transactions), *reports))
 
 
 def known_rows(*, source_id: UUID | None, batch: Batch) -> Known:
@@ -158,7 +163,13 @@ def _reports_in_force(contents: Collection[int]) -> set[str]:
         "account_ref", "content__default_account", "instrument_key", "quantity", "cost_basis", "currency", "as_of"
     )
     for account, default, instrument, quantity, cost, currency, as_of in positions.iterator():
-        cells = (instrument, plain(quantity), identity.NULL if cost is None else plain(cost), currency, as_of.isoformat())
+        cells = (
+            instrument,
+            plain(quantity),
+            identity.NULL if cost is None else plain(cost),
+            currency,
+            as_of.isoformat(),
+        )
         keys.add(blake("position", account or str(default or ""), *cells))
     cash = StagedCash.objects.filter(content__in=contents).values_list(
         "account_ref", "content__default_account", "currency", "balance", "as_of"
@@ -169,7 +180,7 @@ def _reports_in_force(contents: Collection[int]) -> set[str]:
 
 
 def count(*, batch: Batch, statement: Statement, known: Known) -> Counts:
-    """Rows by what became of them; a line counts as staged where any leg of it is new, as rejected where any part of it was."""
+    """Rows by what became of them; a line counts as staged where any leg of it is new, as rejected where a part was."""
     rejected = {problem.line for problem in statement.problems}
     is_new: dict[int, bool] = {}
     for leg in batch.transactions:
@@ -191,14 +202,16 @@ def refused(*, batch: Batch, statement: Statement) -> tuple[Counts, list[Ignored
     return Counts(rejected=counts.rejected, ignored=counts.ignored + counts.staged), left_out
 
 
-def is_settled(content: Content) -> bool:
-    """Whether a new arrival of `content` changes nothing: it is in force, and nothing that came later speaks of its days."""
-    arrived = (
-        Content.objects.filter(pk=content.pk).in_force().values_list("arrived_number", flat=True).first()  # type: ignore[misc]
-    )
-    if arrived is None:
-        return False
-    later = Content.objects.filter(source=content.source_id).exclude(pk=content.pk).in_force().filter(arrived_number__gt=arrived)
+def arrived_number(content: Content) -> int | None:
+    """The number of the newest arrival of a content in force; None for one that is not."""
+    in_force = Content.objects.filter(pk=content.pk).in_force()
+    return in_force.values_list("arrived_number", flat=True).first()  # type: ignore[misc]  # annotated
+
+
+def is_newest(content: Content, arrived: int) -> bool:
+    """Whether nothing later speaks of the days of `content`: then its new arrival changes nothing."""
+    others = Content.objects.filter(source=content.source_id).exclude(pk=content.pk).in_force()
+    later = others.filter(arrived_number__gt=arrived)  # type: ignore[misc]  # annotated
     overlaps = Coverage.objects.filter(content__in=later.values("pk"))
     windows = models.Q(pk__in=())
     for own in content.coverage.all():
@@ -209,7 +222,7 @@ def is_settled(content: Content) -> bool:
     return not overlaps.filter(windows).exists()
 
 
-# --- writing -------------------------------------------------------------------------------------------------------------
+# --- writing ----
 
 
 def write(
@@ -217,30 +230,28 @@ def write(
     content_id: int,
     batch: Batch,
     uids: Mapping[str, UUID],
-    announce: Callable[[int, int], None] | None = None,
 ) -> None:
     """COPY the rows of a new content. uids: of identities the source used before; others are given one here."""
     prefix = f"{content_id}\t"
-    _copy(StagedInstrument, ("content_id", *identity.INSTRUMENT_COLUMNS), (prefix + row for row in batch.instruments.values()))
-    rows = len(batch.transactions) + len(batch.positions) + len(batch.cash)
+    _copy(
+        StagedInstrument,
+        ("content_id", *identity.INSTRUMENT_COLUMNS),
+        (prefix + row for row in batch.instruments.values()),
+    )
     legs = (
         f"{prefix}{uids.get(leg.identity) or uuid7()}\t{leg.identity}\t{leg.ordinal}\t{'t' if leg.has_own_id else 'f'}"
         f"\t{leg.line}\t{leg.cells}"
         for leg in batch.transactions
     )
     _copy(StagedTransaction, _LEG_COLUMNS, legs)
-    if announce is not None:
-        announce(len(batch.transactions), rows)
-    for model, columns, reports in (
-        (StagedPosition, identity.POSITION_COLUMNS, batch.positions),
-        (StagedCash, identity.CASH_COLUMNS, batch.cash),
-    ):
-        _copy(model, ("content_id", *columns), (f"{prefix}{row.line}\t{row.cells}" for row in reports))
-    for model, columns, lines in (
+    sections: tuple[tuple[type[models.Model], tuple[str, ...], Iterable[str]], ...] = (
+        (StagedPosition, identity.POSITION_COLUMNS, (f"{row.line}\t{row.cells}" for row in batch.positions)),
+        (StagedCash, identity.CASH_COLUMNS, (f"{row.line}\t{row.cells}" for row in batch.cash)),
         (StagedPrice, identity.PRICE_COLUMNS, batch.prices),
         (StagedRate, identity.RATE_COLUMNS, batch.rates),
         (Coverage, identity.COVERAGE_COLUMNS, batch.coverage),
-    ):
+    )
+    for model, columns, lines in sections:
         _copy(model, ("content_id", *columns), (prefix + line for line in lines))
 
 
@@ -252,7 +263,7 @@ def write_left_out(*, run_id: UUID, problems: Iterable[Problem], ignored: Iterab
         for row in problems
     )
     passed_over = (
-        f"{run_id}\tignored\t{row.line}\t{row.count}\t{text(row.rule[:40])}\t{text(IGNORED_BECAUSE.get(row.rule, ''))}\t\t"
+        f"{run_id}\tignored\t{row.line}\t{row.count}\t{text(row.rule[:40])}\t{IGNORED_BECAUSE.get(row.rule, '')}\t\t"
         for row in ignored
     )
     _copy(ImportRow, _IMPORT_ROW_COLUMNS, (*rejected, *passed_over))

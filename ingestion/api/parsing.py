@@ -37,7 +37,9 @@ def limit_of(first_bytes: bytes) -> int:
 
 def check_size(size: int, limit: int) -> None:
     if size > limit:
-        raise TooLarge(f"The file is larger than {limit // 1024 // 1024} MB. Split it by date and import the parts.", limit=limit)
+        raise TooLarge(
+            f"The file is larger than {limit // 1024 // 1024} MB. Split it by date and import the parts.", limit=limit
+        )
 
 
 class UploadParser(StrictMultiPartParser):

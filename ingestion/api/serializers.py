@@ -8,7 +8,7 @@ from rest_framework import serializers
 from rest_framework.reverse import reverse
 
 from ingestion.api.parsing import check_size, limit_of
-from ingestion.models import ImportProfile, ImportRow, ImportRun, JobStatus, Source, SourceKind
+from ingestion.models import ImportProfile, ImportRow, ImportRun, Source, SourceKind
 from ingestion.options import ImportOptions
 from ingestion.selectors import StagedRow
 from stackmotive.common.fields import DayField, NumberField, OwnedRelatedField
@@ -50,7 +50,7 @@ class TextMapField(serializers.Field):  # type: ignore[type-arg]
         return dict(value)
 
 
-# --- sources -------------------------------------------------------------------------------------------------------------
+# --- sources ---
 
 
 class SourceSerializer(serializers.ModelSerializer[Source]):
@@ -87,7 +87,7 @@ class SourceRequestSerializer(SourceChangeSerializer):
     kind = serializers.ChoiceField(choices=SourceKind.choices)
 
 
-# --- imports -------------------------------------------------------------------------------------------------------------
+# --- imports ---
 
 
 class ImportAnswersSerializer(serializers.Serializer[Any]):
@@ -118,13 +118,13 @@ class ImportAnswersSerializer(serializers.Serializer[Any]):
 
 class ImportRequestSerializer(ImportAnswersSerializer):
     file = serializers.FileField(max_length=None, allow_empty_file=False)
-    source = OwnedRelatedField(
+    source = OwnedRelatedField(  # type: ignore[assignment]
         queryset=Source.objects.filter(retired_at=None).exclude(kind=SourceKind.MANUAL), required=False
     )
     profile = OwnedRelatedField(queryset=ImportProfile.objects.all(), required=False)
     dry_run = serializers.BooleanField(required=False)
 
-    def validate_file(self, file: UploadedFile) -> UploadedFile:
+    def validate_file(self, file: "UploadedFile[bytes]") -> "UploadedFile[bytes]":
         head = file.read(1024)
         file.seek(0)
         check_size(file.size or 0, limit_of(head))
@@ -166,7 +166,7 @@ class QuestionSerializer(serializers.Serializer[Any]):
 
 class GuessSerializer(serializers.Serializer[Any]):
     column = serializers.CharField()
-    field = serializers.CharField()  # type: ignore[assignment]
+    field = serializers.CharField()
     confidence = serializers.FloatField()
 
 
@@ -194,9 +194,26 @@ class ImportRunSerializer(serializers.ModelSerializer[ImportRun]):
     class Meta:
         model = ImportRun
         fields = [
-            "id", "source", "source_name", "trigger", "status", "progress", "filename", "layout", "counts", "digest", "error",
-            "questions", "ledger_version", "is_undoable", "undone_at", "problems_url", "created_at", "started_at", "finished_at",
-        ]  # fmt: skip
+            "id",
+            "source",
+            "source_name",
+            "trigger",
+            "status",
+            "progress",
+            "filename",
+            "layout",
+            "counts",
+            "digest",
+            "error",
+            "questions",
+            "ledger_version",
+            "is_undoable",
+            "undone_at",
+            "problems_url",
+            "created_at",
+            "started_at",
+            "finished_at",
+        ]
         read_only_fields = fields
 
     def get_source_name(self, run: ImportRun) -> str | None:
@@ -276,12 +293,7 @@ class RowsQuerySerializer(serializers.Serializer[Any]):
     status = serializers.ChoiceField(choices=["rejected", "ignored", "staged"], required=False)
 
 
-class RunsQuerySerializer(serializers.Serializer[Any]):
-    status = serializers.ChoiceField(choices=JobStatus.choices, required=False)
-    source = serializers.UUIDField(required=False)
-
-
-# --- preview -------------------------------------------------------------------------------------------------------------
+# --- preview ---
 
 
 class ColumnSerializer(GuessSerializer):
@@ -307,7 +319,7 @@ class ProblemRowSerializer(serializers.Serializer[Any]):
     line = serializers.IntegerField()
     code = serializers.CharField()
     detail = serializers.CharField()
-    field = serializers.CharField()  # type: ignore[assignment]
+    field = serializers.CharField()
     raw = serializers.CharField()
 
 
@@ -327,7 +339,7 @@ class PreviewSerializer(serializers.Serializer[Any]):
     digest = serializers.CharField()
 
 
-# --- profiles ------------------------------------------------------------------------------------------------------------
+# --- profiles ---
 
 
 class ProfileOptionsSerializer(serializers.Serializer[Any]):
@@ -357,7 +369,7 @@ class ImportProfileRequestSerializer(serializers.Serializer[Any]):
     """columns: the header the profile is for, in any order."""
 
     name = serializers.CharField(max_length=100)
-    columns = serializers.ListField(child=serializers.CharField(max_length=LONGEST_CELL), min_length=1, max_length=MOST_COLUMNS)
+    columns = serializers.ListField(
+        child=serializers.CharField(max_length=LONGEST_CELL), min_length=1, max_length=MOST_COLUMNS
+    )
     options = ProfileOptionsSerializer()
-
-

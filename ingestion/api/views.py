@@ -84,7 +84,9 @@ class SourceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, OwnedViewS
 
 
 ROWS_PARAMETERS = [
-    OpenApiParameter("status", str, enum=["rejected", "ignored", "staged"], description="Without it: rejected and ignored rows.")
+    OpenApiParameter(
+        "status", str, enum=["rejected", "ignored", "staged"], description="Without it: rejected and ignored rows."
+    )
 ]
 
 
@@ -109,7 +111,8 @@ class ImportRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, OwnedVi
         return selectors.import_runs(user_id=self.request.user.pk)  # type: ignore[arg-type]
 
     @extend_schema(
-        request={"multipart/form-data": serializers.ImportRequestSerializer}, responses={202: serializers.ImportRunSerializer}
+        request={"multipart/form-data": serializers.ImportRequestSerializer},
+        responses={202: serializers.ImportRunSerializer},
     )
     @idempotent
     def create(self, request: Request) -> Response:
@@ -126,7 +129,8 @@ class ImportRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, OwnedVi
         return self._accepted(run)
 
     @extend_schema(
-        request={"multipart/form-data": serializers.ImportRequestSerializer}, responses={200: serializers.PreviewSerializer}
+        request={"multipart/form-data": serializers.ImportRequestSerializer},
+        responses={200: serializers.PreviewSerializer},
     )
     @action(detail=False, methods=["post"])
     def preview(self, request: Request) -> Response:
@@ -154,10 +158,10 @@ class ImportRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, OwnedVi
         if status == "staged":
             keys = self.paginate_queryset(selectors.staged_row_keys(content_id=run.content_id))
             page = selectors.staged_rows(content_id=run.content_id or 0, keys=keys or ())
-            body = serializers.StagedRowSerializer(page, many=True).data
+            body = serializers.StagedRowSerializer(page, many=True).data  # type: ignore[arg-type]
         else:
             left_out = self.paginate_queryset(selectors.rows_left_out(run=run, verdict=status))
-            body = serializers.LeftOutSerializer(left_out, many=True).data  # type: ignore[arg-type]
+            body = serializers.LeftOutSerializer(left_out, many=True).data
         return self.get_paginated_response(body)
 
     @extend_schema(request=None, responses={200: serializers.ImportRunSerializer})
@@ -205,7 +209,9 @@ class ImportProfileViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, mix
             return ImportProfile.objects.none()
         return selectors.import_profiles(user_id=self.request.user.pk)  # type: ignore[arg-type]
 
-    @extend_schema(request=serializers.ImportProfileRequestSerializer, responses={201: serializers.ImportProfileSerializer})
+    @extend_schema(
+        request=serializers.ImportProfileRequestSerializer, responses={201: serializers.ImportProfileSerializer}
+    )
     @idempotent
     def create(self, request: Request) -> Response:
         asked = serializers.ImportProfileRequestSerializer(data=request.data)
@@ -219,7 +225,9 @@ class ImportProfileViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, mix
         address = reverse("api-import-profile-detail", args=[profile.pk], request=request)
         return Response(self.get_serializer(profile).data, status=201, headers={"Location": address})
 
-    @extend_schema(request=serializers.ImportProfileChangeSerializer, responses={200: serializers.ImportProfileSerializer})
+    @extend_schema(
+        request=serializers.ImportProfileChangeSerializer, responses={200: serializers.ImportProfileSerializer}
+    )
     def partial_update(self, request: Request, pk: str) -> Response:
         profile: ImportProfile = self.get_object()
         asked = serializers.ImportProfileChangeSerializer(data=request.data)

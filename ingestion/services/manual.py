@@ -50,7 +50,7 @@ def stage_manual_transaction(
 
 
 def stage_manual_position(*, user: User, row: PositionRow, account_id: UUID, uid: UUID | None = None) -> StagedManual:
-    """Record a holding stated by hand, or the next report of `uid`: one of the same day replaces the older, another day adds.
+    """Record a holding stated by hand, or the next report of `uid`: the same day replaces, another day adds.
 
     Raises UnknownAccount, UnfitNumber, RowGone.
     """

@@ -35,8 +35,8 @@ def tell_end(run: ImportRun) -> None:
         title=title[:200],
         body=body,
         data={
-            "run": str(run.pk), "status": run.status, "rows": run.rows, "staged": run.staged, "unchanged": run.unchanged,
-            "rejected": run.rejected, "ignored": run.ignored,
+            "run": str(run.pk), "status": run.status, "rows": run.rows, "staged": run.staged,
+            "unchanged": run.unchanged, "rejected": run.rejected, "ignored": run.ignored,
         },
     )  # fmt: skip
 

@@ -80,7 +80,6 @@ def preview_import(
     *, user: User, content: bytes, filename: str, source: Source | None = None, options: ImportOptions | None = None
 ) -> Preview:
     """Read the whole file and compare it with what is in force. Raises FileUnreadable."""
-    recognized: Recognized | None = None
     try:
         recognized = reading.recognize(
             content,
@@ -88,12 +87,12 @@ def preview_import(
             options=options or ImportOptions(),
             profile_of=lambda digest: selectors.profile_options(user_id=user.pk, header_digest=digest),
         )
-        statement = reading.parse(content, recognized, no_progress)
+        try:
+            statement = reading.parse(content, recognized, no_progress)
+        except NeedsMapping as asked:
+            return _asking(recognized, asked)
     except FileRefused as refusal:
         raise FileUnreadable(refusal.detail, reason=refusal.code, line=refusal.line or None) from refusal
-    except NeedsMapping as asked:
-        assert recognized is not None  # noqa: S101  # only parsing asks
-        return _asking(recognized, asked)
     return _read(user, recognized, source, statement)
 
 

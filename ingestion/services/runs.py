@@ -1,7 +1,7 @@
 """One run from its bytes to staged facts, safe to deliver twice and to kill anywhere.
 
-Everything a run stores is committed at once with its number and its new status. Before that commit a run holds nothing but a
-lease; a worker whose run was taken over finds another lease than its own and stores nothing.
+Everything a run stores is committed at once with its number and its new status. Before that commit a run holds
+nothing but a lease; a worker whose run was taken over finds another lease than its own and stores nothing.
 """
 
 import datetime as dt
@@ -65,10 +65,13 @@ def claim(*, run_id: UUID) -> ImportRun | None:
             fail(run, code="user_inactive", detail="The account was closed before the file was read.")
             return None
         if run.deliveries >= MAX_DELIVERIES:
-            detail = f"Its worker stopped {MAX_DELIVERIES} times while reading this file. Split it by date and import the parts."
+            detail = f"Its worker stopped {MAX_DELIVERIES} times over this file. Split it by date and import the parts."
             fail(run, code="gave_up", detail=detail)
             return None
-        if selectors.working_run_count(user_id=run.user_id) >= settings.TIER_RUNNING_JOBS[run.user.effective_tier.label]:
+        if (
+            selectors.working_run_count(user_id=run.user_id)
+            >= settings.TIER_RUNNING_JOBS[run.user.effective_tier.label]
+        ):
             return None
         run.status, run.stage, run.deliveries = JobStatus.RUNNING, Stage.PARSING, run.deliveries + 1
         run.started_at = run.started_at or timezone.now()
@@ -82,7 +85,6 @@ def claim(*, run_id: UUID) -> ImportRun | None:
 def read_and_stage(run: ImportRun) -> None:
     """From the bytes of a claimed run to its end, or to where the ledger takes over. Raises LeaseLost."""
     options = ImportOptions.from_json(run.options)
-    recognized: Recognized | None = None
     try:
         content = raw_bytes(run)
         recognized = reading.recognize(
@@ -92,17 +94,20 @@ def read_and_stage(run: ImportRun) -> None:
             profile_of=lambda digest: selectors.profile_options(user_id=run.user_id, header_digest=digest),
         )
         check_source(run, recognized)
-        statement = reading.parse(content, recognized, Heartbeat(run))
+        try:
+            statement = reading.parse(content, recognized, Heartbeat(run))
+        except NeedsMapping as asked:
+            end_asking(run, questions=reading.as_questions(asked, recognized))
+            return
         store(run, recognized, statement)
     except FileRefused as refusal:
         end_failed(run, code=refusal.code, detail=refusal.detail, line=refusal.line)
     except (QuotaExceeded, NotAnswerable) as problem:
         end_failed(run, code=problem.code, detail=problem.detail)
     except SealBroken:
-        end_failed(run, code="unsealed", detail="The stored file cannot be opened with the configured keys. Upload it again.")
-    except NeedsMapping as asked:
-        assert recognized is not None  # noqa: S101  # only parsing asks
-        end_asking(run, questions=reading.as_questions(asked, recognized))
+        end_failed(
+            run, code="unsealed", detail="The stored file cannot be opened with the configured keys. Upload it again."
+        )
 
 
 def check_source(run: ImportRun, recognized: Recognized) -> None:
@@ -128,7 +133,11 @@ def source_of(run: ImportRun, recognized: Recognized) -> Source:
     """The source the run names, or the default one of its layout, made on first use. Raises QuotaExceeded."""
     if run.source is not None:
         return run.source
-    name = f"CSV files ({', '.join(recognized.header[:4])})" if recognized.is_mapped else f"{recognized.adapter.label} files"
+    name = (
+        f"CSV files ({', '.join(recognized.header[:4])})"
+        if recognized.is_mapped
+        else f"{recognized.adapter.label} files"
+    )
     return default_source(user=run.user, kind=recognized.adapter.source_kind, layout=recognized.family, name=name)
 
 
@@ -137,7 +146,7 @@ def _family(layout: str) -> str:
 
 
 def store(run: ImportRun, recognized: Recognized, statement: Statement) -> None:
-    """Store a parsed statement, or refuse it for its bad rows, or only count (dry run). Raises LeaseLost, QuotaExceeded."""
+    """Store a parsed statement, or refuse it for its bad rows, or only count. Raises LeaseLost, QuotaExceeded."""
     options = recognized.options
     batch = identity.prepare(statement, default_account=options.account, mapping=recognized.mapping)
     rows = len(batch.transactions) + len(batch.positions) + len(batch.cash)
@@ -151,7 +160,9 @@ def store(run: ImportRun, recognized: Recognized, statement: Statement) -> None:
     renew(run, stage=Stage.STAGING, lease=LEASE + dt.timedelta(seconds=rows / ROWS_PER_SECOND), done=0, total=rows)
     with transaction.atomic():
         source = source_of(run, recognized)
-        staged = staging.stage(source=source, statement=statement, batch=batch, default_account=options.account, run=run)
+        staged = staging.stage(
+            source=source, statement=statement, batch=batch, default_account=options.account, run=run
+        )
         staging.write_left_out(
             run_id=run.pk, problems=statement.problems, ignored=[*statement.ignored, *batch.repeated]
         )
@@ -184,7 +195,7 @@ def keep_profile(run: ImportRun, recognized: Recognized) -> None:
         )
 
 
-# --- ends ----------------------------------------------------------------------------------------------------------------
+# --- ends ---
 
 
 def end_failed(
@@ -238,7 +249,9 @@ def fail(run: ImportRun, *, code: str, detail: str, line: int = 0, counts: stagi
 @transaction.atomic
 def end_asking(run: ImportRun, *, questions: dict[str, Any]) -> None:
     """The run waits for its user. Raises LeaseLost."""
-    update_held(run, status=JobStatus.NEEDS_MAPPING, stage="", questions=questions, lease_until=None, finished_at=timezone.now())
+    update_held(
+        run, status=JobStatus.NEEDS_MAPPING, stage="", questions=questions, lease_until=None, finished_at=timezone.now()
+    )
     tell_end(run)
 
 
@@ -252,15 +265,17 @@ def end_dry_run(run: ImportRun, recognized: Recognized, batch: identity.Batch, s
     counts = staging.count(batch=batch, statement=statement, known=known)
     staging.write_left_out(run_id=run.pk, problems=statement.problems, ignored=[*statement.ignored, *batch.repeated])
     update_held(
-        run, status=JobStatus.PARTIAL if counts.rejected else JobStatus.DONE, stage="", layout=run.layout, digest=run.digest,
-        lease_until=None, finished_at=timezone.now(), **counts.columns(),
+        run, status=JobStatus.PARTIAL if counts.rejected else JobStatus.DONE, stage="", layout=run.layout,
+        digest=run.digest, lease_until=None, finished_at=timezone.now(), **counts.columns(),
     )  # fmt: skip
     tell_end(run)
 
 
 def advance_runs(*, user_id: UUID, stage: str) -> None:
     """Show how far the ledger is with runs whose facts are stored: reconciling, then valuing."""
-    waiting = ImportRun.objects.filter(user=user_id, status=JobStatus.RUNNING, stage__in=(Stage.RECONCILING, Stage.VALUING))
+    waiting = ImportRun.objects.filter(
+        user=user_id, status=JobStatus.RUNNING, stage__in=(Stage.RECONCILING, Stage.VALUING)
+    )
     for run in waiting.exclude(stage=stage).defer("raw"):
         ImportRun.objects.filter(pk=run.pk, status=JobStatus.RUNNING).update(stage=stage)
         run.stage = stage
@@ -268,13 +283,11 @@ def advance_runs(*, user_id: UUID, stage: str) -> None:
 
 
 @transaction.atomic
-def finish_runs(
-    *, user_id: UUID, fact_number: int, ledger_version: int, held_contents: Collection[int] = ()
-) -> int:
+def finish_runs(*, user_id: UUID, fact_number: int, ledger_version: int, held_contents: Collection[int] = ()) -> int:
     """End the runs whose facts (up to `fact_number`) ledger and values include; how many ended.
 
-    held_contents: contents that wait for their user's consent (mass_withdrawal): their runs end partial, like those with rejected
-    rows.
+    held_contents: contents that wait for their user's consent (mass_withdrawal): their runs end partial, as those
+    with rejected rows do.
     """
     included = ImportRun.objects.filter(user=user_id, fact_number__lte=fact_number)
     included.filter(status=JobStatus.UNCHANGED, ledger_version=None).update(ledger_version=ledger_version)
@@ -289,7 +302,7 @@ def finish_runs(
     return len(runs)
 
 
-# --- the lease -----------------------------------------------------------------------------------------------------------
+# --- the lease ---
 
 
 class Heartbeat:

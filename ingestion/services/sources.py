@@ -70,9 +70,7 @@ def create_source(
 
 
 @transaction.atomic
-def update_source(
-    *, source: Source, values: Mapping[str, Any], credentials: Mapping[str, str] | None = None
-) -> Source:
+def update_source(*, source: Source, values: Mapping[str, Any], credentials: Mapping[str, str] | None = None) -> Source:
     """Change name, priority, enabled, schedule or settings. Credentials replace the old ones; {} erases them."""
     source = Source.objects.select_for_update().get(pk=source.pk)
     changed = {name: value for name, value in values.items() if getattr(source, name) != value}
@@ -148,7 +146,9 @@ def check_quota(*, user: User) -> None:
     used = Source.objects.filter(user=user, retired_at=None).exclude(kind=SourceKind.MANUAL).count()
     limit = settings.TIER_SOURCES[user.effective_tier.label]
     if used >= limit:
-        raise QuotaExceeded(f"Your tier has room for {limit} sources. Retire one, or ask for a higher tier.", limit=limit)
+        raise QuotaExceeded(
+            f"Your tier has room for {limit} sources. Retire one, or ask for a higher tier.", limit=limit
+        )
 
 
 def _record(source: Source, values: Mapping[str, Any]) -> None:

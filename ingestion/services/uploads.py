@@ -44,7 +44,9 @@ def open_import(
     """
     options = options or ImportOptions()
     if options.account is not None and not accounts.is_own(user_id=user.pk, account_id=options.account):
-        raise UnknownAccount("Choose one of your accounts, or leave it out for a new one.", account=str(options.account))
+        raise UnknownAccount(
+            "Choose one of your accounts, or leave it out for a new one.", account=str(options.account)
+        )
     raw_digest = hashlib.sha256(content).hexdigest()
     digest = options.digest(raw_digest=raw_digest, source=source.pk if source else None)
     run_id = uuid7()
@@ -114,8 +116,8 @@ def _requeue(run: ImportRun, *, from_statuses: tuple[JobStatus, ...], answers: d
     run.rows = run.staged = run.unchanged = run.rejected = run.ignored = 0
     run.left_out.all().delete()
     changed = (
-        "options", "request_digest", "status", "stage", "error", "questions", "deliveries", "done", "total", "lease_until",
-        "finished_at", "rows", "staged", "unchanged", "rejected", "ignored",
+        "options", "request_digest", "status", "stage", "error", "questions", "deliveries", "done", "total",
+        "lease_until", "finished_at", "rows", "staged", "unchanged", "rejected", "ignored",
     )  # fmt: skip
     try:
         with transaction.atomic():

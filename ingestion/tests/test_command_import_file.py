@@ -19,7 +19,8 @@ def test_file_is_imported_in_this_process(owner: User, tmp_path: Path) -> None:
     run = ImportRun.objects.get()
     assert (run.trigger, run.staged, run.filename) == ("command", 3, "trades.csv")
     assert out.getvalue() == (
-        f"trades.csv reconciling, 3 rows: 3 staged, 0 unchanged, 0 rejected, 0 ignored (generic_transactions, import {run.pk})\n"
+        "trades.csv reconciling, 3 rows: 3 staged, 0 unchanged, 0 rejected, 0 ignored "
+        f"(generic_transactions, import {run.pk})\n"
     )
 
 

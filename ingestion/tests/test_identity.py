@@ -8,9 +8,15 @@ from ingestion.identity import Batch, instrument_key, prepare
 
 ACME = InstrumentRef(symbol="ACME", currency="USD")
 BUY = TransactionRow(
-    line=2, account="A1", kind="buy", trade_date=date(2024, 1, 5), currency="USD", instrument=ACME, quantity=Decimal("1.50"),
+    line=2,
+    account="A1",
+    kind="buy",
+    trade_date=date(2024, 1, 5),
+    currency="USD",
+    instrument=ACME,
+    quantity=Decimal("1.50"),
     price=Decimal(10),
-)  # fmt: skip
+)
 
 
 def batch(*rows: TransactionRow, **named: object) -> Batch:
@@ -34,10 +40,16 @@ def test_line_note_fee_and_trailing_zeros_are_no_part_of_the_identity() -> None:
 
 def test_each_stated_reference_is_part_of_the_identity() -> None:
     others = [
-        replace(BUY, account="A2"), replace(BUY, kind="sell"), replace(BUY, instrument=InstrumentRef(symbol="ACM")),
-        replace(BUY, trade_date=date(2024, 1, 6)), replace(BUY, local_time="10:00:00"), replace(BUY, quantity=Decimal(2)),
-        replace(BUY, price=Decimal(11)), replace(BUY, cash_amount=Decimal(-15)), replace(BUY, currency="EUR"),
-    ]  # fmt: skip
+        replace(BUY, account="A2"),
+        replace(BUY, kind="sell"),
+        replace(BUY, instrument=InstrumentRef(symbol="ACM")),
+        replace(BUY, trade_date=date(2024, 1, 6)),
+        replace(BUY, local_time="10:00:00"),
+        replace(BUY, quantity=Decimal(2)),
+        replace(BUY, price=Decimal(11)),
+        replace(BUY, cash_amount=Decimal(-15)),
+        replace(BUY, currency="EUR"),
+    ]
     assert len({identities(row)[0] for row in (BUY, *others)}) == 10
 
 

@@ -43,7 +43,11 @@ def test_row_by_hand_is_a_fact_with_a_number(owner: User) -> None:
     made = services.stage_manual_transaction(user=owner, row=buy(), account_id=ACCOUNT)
     content = Content.objects.get()
     assert (content.digest, content.scope, content.default_account) == (f"manual:{made.uid}:1", "manual", ACCOUNT)
-    assert (content.source.name, content.source.kind, content.source_id) == ("Entered by hand", "manual", made.source_id)
+    assert (content.source.name, content.source.kind, content.source_id) == (
+        "Entered by hand",
+        "manual",
+        made.source_id,
+    )
     assert made.instrument_key == instrument_key(GOLD)
     assert made.fact_number == User.objects.get(pk=owner.pk).fact_number
     row = StagedTransaction.objects.get()

@@ -48,8 +48,12 @@ def test_sweep_wakes_what_waits_and_what_lost_its_worker(owner: User, woken: lis
     dead = services.open_import(user=owner, content=buys(2), filename="b.csv")
     alive = services.open_import(user=owner, content=buys(3), filename="c.csv")
     now = timezone.now()
-    ImportRun.objects.filter(pk=dead.pk).update(status="running", stage="parsing", lease_until=now - dt.timedelta(seconds=1))
-    ImportRun.objects.filter(pk=alive.pk).update(status="running", stage="staging", lease_until=now + dt.timedelta(minutes=1))
+    ImportRun.objects.filter(pk=dead.pk).update(
+        status="running", stage="parsing", lease_until=now - dt.timedelta(seconds=1)
+    )
+    ImportRun.objects.filter(pk=alive.pk).update(
+        status="running", stage="staging", lease_until=now + dt.timedelta(minutes=1)
+    )
     imported(owner, buys(4))
     tasks.sweep_imports()
     assert woken == [str(queued.pk), str(dead.pk)]
@@ -57,7 +61,10 @@ def test_sweep_wakes_what_waits_and_what_lost_its_worker(owner: User, woken: lis
 
 def test_sweep_announces_facts_that_no_ledger_took_up(owner: User, woken: list[str]) -> None:
     told: list[Any] = []
-    receiver = lambda sender, user_id, **rest: told.append(user_id)  # noqa: E731
+
+    def receiver(sender: Any, user_id: Any, **rest: Any) -> None:
+        told.append(user_id)
+
     run = imported(owner, buys(1))
     batch_staged.connect(receiver, weak=False)
     try:

@@ -56,10 +56,16 @@ def test_equal_open_uploads_are_one_run(api: Api, owner: User) -> None:
 
 def test_idempotency_key_answers_the_first_run(api: Api, owner: User) -> None:
     client = api(owner)
-    first = client.post(IMPORTS, {"file": SimpleUploadedFile("f.csv", TWO)}, format="multipart", HTTP_IDEMPOTENCY_KEY="k1")
+    first = client.post(
+        IMPORTS, {"file": SimpleUploadedFile("f.csv", TWO)}, format="multipart", HTTP_IDEMPOTENCY_KEY="k1"
+    )
     services.run_import(run_id=first.json()["id"])
-    again = client.post(IMPORTS, {"file": SimpleUploadedFile("f.csv", TWO)}, format="multipart", HTTP_IDEMPOTENCY_KEY="k1")
-    other = client.post(IMPORTS, {"file": SimpleUploadedFile("f.csv", buys(1))}, format="multipart", HTTP_IDEMPOTENCY_KEY="k1")
+    again = client.post(
+        IMPORTS, {"file": SimpleUploadedFile("f.csv", TWO)}, format="multipart", HTTP_IDEMPOTENCY_KEY="k1"
+    )
+    other = client.post(
+        IMPORTS, {"file": SimpleUploadedFile("f.csv", buys(1))}, format="multipart", HTTP_IDEMPOTENCY_KEY="k1"
+    )
     assert again.json()["id"] == first.json()["id"]
     assert other.status_code == 422
     assert ImportRun.objects.count() == 1
@@ -87,7 +93,9 @@ def test_bad_options_are_refused_by_name(api: Api, owner: User, said: dict[str, 
     assert not ImportRun.objects.exists()
 
 
-@pytest.mark.parametrize("said", [{"mapping": '{"a": "\\u0000"}'}, {"mapping": '{"a": "\\ud800"}'}, {"encoding": "utf-8\0"}])
+@pytest.mark.parametrize(
+    "said", [{"mapping": '{"a": "\\u0000"}'}, {"mapping": '{"a": "\\ud800"}'}, {"encoding": "utf-8\0"}]
+)
 def test_text_that_no_store_holds_is_refused(api: Api, owner: User, said: dict[str, str]) -> None:
     assert post(api(owner), TWO, **said).status_code == 400
     assert not ImportRun.objects.exists()
@@ -143,10 +151,9 @@ def test_chunked_body_is_stopped_at_the_cap(owner: User, settings: Any) -> None:
     settings.CSV_MAX_BYTES = 1024 * 1024
     body = Endless()
     request = RequestFactory().post(IMPORTS)
-    request.META |= {"CONTENT_TYPE": "multipart/form-data; boundary=b", "CONTENT_LENGTH": ""}
-    request._stream = body  # type: ignore[attr-defined]
-    request._read_started = False  # type: ignore[attr-defined]
-    request.META["CONTENT_LENGTH"] = str(100 * 1024 * 1024)
+    length = str(100 * 1024 * 1024)  # what the server says of a body that it spooled
+    request.META |= {"CONTENT_TYPE": "multipart/form-data; boundary=b", "CONTENT_LENGTH": length}
+    request._stream = body  # type: ignore[assignment]
     force_authenticate(request, user=owner)
     response = ImportRunViewSet.as_view({"post": "create"})(request)
     assert response.status_code == 413
@@ -159,18 +166,32 @@ def test_rows_are_listed_by_what_became_of_them(api: Api, owner: User) -> None:
     rejected = client.get(f"{IMPORTS}{run.pk}/rows/?status=rejected").json()
     assert rejected["count"] == 1
     row = rejected["results"][0]
-    assert (row["line"], row["status"], row["raw"], row["count"]) == (3, "rejected", "A1,2024-13-03,buy,ACME,4,6,USD", 1)
+    assert (row["line"], row["status"], row["raw"], row["count"]) == (
+        3,
+        "rejected",
+        "A1,2024-13-03,buy,ACME,4,6,USD",
+        1,
+    )
     assert row["code"]
     assert row["detail"]
     assert client.get(f"{IMPORTS}{run.pk}/rows/?status=ignored").json()["results"] == []
     staged = client.get(f"{IMPORTS}{run.pk}/rows/?status=staged").json()
     assert staged["results"] == [
         {
-            "line": 2, "status": "staged", "section": "transactions", "account": "A1", "kind": "buy", "day": "2024-01-02",
-            "symbol": "ACME", "isin": None, "quantity": "10", "price": "5",
-            "amount": staged["results"][0]["amount"], "currency": "USD",
+            "line": 2,
+            "status": "staged",
+            "section": "transactions",
+            "account": "A1",
+            "kind": "buy",
+            "day": "2024-01-02",
+            "symbol": "ACME",
+            "isin": None,
+            "quantity": "10",
+            "price": "5",
+            "amount": staged["results"][0]["amount"],
+            "currency": "USD",
         }
-    ]  # fmt: skip
+    ]
     assert client.get(f"{IMPORTS}{run.pk}/rows/?status=odd").status_code == 400
 
 
@@ -184,7 +205,9 @@ def test_reading_costs_as_many_queries_for_many_rows(
     client = api(owner)
     finished(owner, buys(1))
     few = finished(owner, buys(1, first=50))
-    with CaptureQueriesContext(connection, ) as once:
+    with CaptureQueriesContext(
+        connection,
+    ) as once:
         client.get(f"{IMPORTS}{few.pk}/{path}" if path else IMPORTS)
     for n in range(5):
         finished(owner, buys(2, first=100 * n))
@@ -213,18 +236,31 @@ def test_preview_reads_and_stores_nothing(api: Api, owner: User) -> None:
     answer = post(api(owner), ONE_BAD, IMPORTS + "preview/")
     assert answer.status_code == 200
     body = answer.json()
-    assert (body["layout"], body["source_name"], body["on_error"]) == ("generic_transactions", "Generic CSV files", "refuse")
+    assert (body["layout"], body["source_name"], body["on_error"]) == (
+        "generic_transactions",
+        "Generic CSV files",
+        "refuse",
+    )
     assert body["counts"] == {"rows": 2, "staged": 1, "unchanged": 0, "rejected": 1, "ignored": 0}
     assert [problem["line"] for problem in body["problems"]] == [3]
     assert (body["rows"][0]["symbol"], body["rows"][0]["quantity"]) == ("ACME", "10")
-    assert body["columns"][1] == {"column": "trade_date", "example": "2024-01-02", "field": "trade_date", "confidence": 1.0}
+    assert body["columns"][1] == {
+        "column": "trade_date",
+        "example": "2024-01-02",
+        "field": "trade_date",
+        "confidence": 1.0,
+    }
     assert not ImportRun.objects.exists()
     assert not Source.objects.exists()
 
 
 def test_preview_of_an_unreadable_file_says_why(api: Api, owner: User) -> None:
     answer = post(api(owner), b"PK\x03\x04zip", IMPORTS + "preview/")
-    assert (answer.status_code, answer.json()["type"], answer.json()["reason"]) == (422, "/problems/file_refused", "not_text")
+    assert (answer.status_code, answer.json()["type"], answer.json()["reason"]) == (
+        422,
+        "/problems/file_refused",
+        "not_text",
+    )
 
 
 def test_preview_asks_what_the_file_does_not_say(api: Api, owner: User) -> None:
@@ -241,9 +277,16 @@ def test_run_that_asks_goes_on_with_the_answer(api: Api, owner: User) -> None:
     asked = client.get(f"{IMPORTS}{run_id}/").json()
     assert (asked["status"], asked["questions"]["questions"][0]["code"]) == ("needs_mapping", "columns")
     mapping = {
-        "Day": "trade_date", "What": "kind", "Thing": "symbol", "Pieces": "quantity", "Each": "price", "Money": "currency",
-    }  # fmt: skip
-    answer = client.post(f"{IMPORTS}{run_id}/mapping/", {"mapping": mapping, "words": {"purchase": "buy"}}, format="json")
+        "Day": "trade_date",
+        "What": "kind",
+        "Thing": "symbol",
+        "Pieces": "quantity",
+        "Each": "price",
+        "Money": "currency",
+    }
+    answer = client.post(
+        f"{IMPORTS}{run_id}/mapping/", {"mapping": mapping, "words": {"purchase": "buy"}}, format="json"
+    )
     assert answer.status_code == 202
     services.run_import(run_id=run_id)
     assert client.get(f"{IMPORTS}{run_id}/").json()["counts"]["staged"] == 1
@@ -255,21 +298,35 @@ def test_run_that_asks_goes_on_with_the_answer(api: Api, owner: User) -> None:
 def test_mapping_in_the_form_is_json(api: Api, owner: User) -> None:
     client = api(owner)
     content = csv("2024-01-05,buy,ACME,10,5,EUR", header="Day,What,Thing,Pieces,Each,Money")
-    mapping = {"Day": "trade_date", "What": "kind", "Thing": "symbol", "Pieces": "quantity", "Each": "price", "Money": "currency"}
+    mapping = {
+        "Day": "trade_date",
+        "What": "kind",
+        "Thing": "symbol",
+        "Pieces": "quantity",
+        "Each": "price",
+        "Money": "currency",
+    }
     run_id = post(client, content, mapping=json.dumps(mapping)).json()["id"]
     services.run_import(run_id=run_id)
     assert client.get(f"{IMPORTS}{run_id}/").json()["counts"]["staged"] == 1
 
 
-# --- sources -------------------------------------------------------------------------------------------------------------
+# --- sources ---
 
 
 def test_source_keeps_its_credentials_sealed(api: Api, owner: User) -> None:
     client = api(owner)
-    answer = client.post(SOURCES, {"kind": "kucoin", "name": "Coins", "credentials": {"key": "k-marked", "secret": "s-marked"}})
+    answer = client.post(
+        SOURCES, {"kind": "kucoin", "name": "Coins", "credentials": {"key": "k-marked", "secret": "s-marked"}}
+    )
     assert answer.status_code == 201
     body = answer.json()
-    assert (body["has_credentials"], body["health"], body["priority"], body["enabled"]) == (True, "unverified", 20, True)
+    assert (body["has_credentials"], body["health"], body["priority"], body["enabled"]) == (
+        True,
+        "unverified",
+        20,
+        True,
+    )
     source = Source.objects.get()
     assert source.credentials is not None
     assert json.loads(sealing.unseal(bytes(source.credentials), context=f"source:{owner.pk}:{source.pk}")) == {
@@ -318,12 +375,17 @@ def test_sources_over_quota_are_refused(api: Api, make_user: Any, settings: Any)
 @pytest.mark.parametrize(
     "body",
     [
-        {"kind": "bank", "name": "x"}, {"kind": "csv"}, {"kind": "csv", "name": "a\0b"}, {"kind": "csv", "name": "x", "priority": 1e400},
-        {"kind": "csv", "name": "x", "priority": -1}, {"kind": "csv", "name": "x", "settings": {"a": {"b": 1}}},
-        {"kind": "csv", "name": "x", "credentials": "secret"}, {"kind": "csv", "name": "x" * 101},
+        {"kind": "bank", "name": "x"},
+        {"kind": "csv"},
+        {"kind": "csv", "name": "a\0b"},
+        {"kind": "csv", "name": "x", "priority": 1e400},
+        {"kind": "csv", "name": "x", "priority": -1},
+        {"kind": "csv", "name": "x", "settings": {"a": {"b": 1}}},
+        {"kind": "csv", "name": "x", "credentials": "secret"},
+        {"kind": "csv", "name": "x" * 101},
         {"kind": "csv", "name": "x", "schedule": "every full moon"},
     ],
-)  # fmt: skip
+)
 def test_bad_source_is_refused(api: Api, owner: User, body: dict[str, Any]) -> None:
     text = json.dumps(body).replace("Infinity", "1e400")
     assert api(owner).post(SOURCES, text, content_type="application/json").status_code == 400
@@ -335,7 +397,7 @@ def test_manual_source_is_not_made_or_retired_by_hand(api: Api, owner: User) -> 
     assert client.post(SOURCES, {"kind": "manual", "name": "Hand"}).status_code == 409
 
 
-# --- who may -------------------------------------------------------------------------------------------------------------
+# --- who may ---
 
 
 def test_strangers_see_nothing(api: Api, owner: User, stranger: User) -> None:

@@ -56,12 +56,13 @@ class Command(BaseCommand):
         return found
 
     def report(self, run: ImportRun) -> None:
-        counts = (
-            f"{run.rows} rows: {run.staged} staged, {run.unchanged} unchanged, {run.rejected} rejected, {run.ignored} ignored"
-        )
+        named = ("staged", "unchanged", "rejected", "ignored")
+        counts = f"{run.rows} rows: " + ", ".join(f"{getattr(run, name)} {name}" for name in named)
         if run.status == JobStatus.FAILED:
             raise CommandError(f"{run.filename} was not imported. {(run.error or {}).get('detail', '')}")
         if run.status == JobStatus.NEEDS_MAPPING:
-            raise CommandError(f"{run.filename} needs answers: say in the browser how its columns are to be read (import {run.pk}).")
+            raise CommandError(
+                f"{run.filename} needs answers: say in the browser how its columns are to be read (import {run.pk})."
+            )
         state = "queued: a job of its user is running" if run.status == JobStatus.QUEUED else run.stage or run.status
         self.stdout.write(f"{run.filename} {state}, {counts} ({run.layout}, import {run.pk})")
