@@ -26,7 +26,7 @@ from portfolio.services.dirt import mark_dirty, wake
 from stackmotive.common.currencies import quote_unit
 from stackmotive.common.problems import BadRequest, FieldError
 
-BROKER = "broker:"
+BROKER = "broker:"  # followed by the 32 hex digits of the source, which the column holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ def _derive_prices(user_id: UUID, contents: dict[int, tuple[int, UUID]]) -> None
         if marked is None:
             continue
         listing, factor = marked
-        place = (listing, f"{BROKER}{source}", day)
+        place = (listing, f"{BROKER}{source.hex}", day)
         if place not in wanted or wanted[place][0] < number:
             wanted[place] = (number, close * factor)
     known = {
@@ -178,7 +178,7 @@ def _derive_rates(user_id: UUID, contents: dict[int, tuple[int, UUID]]) -> None:
     staged = StagedRate.objects.filter(content_id__in=contents)
     for content, base, quote, day, rate in staged.values_list("content_id", "base", "quote", "day", "rate"):
         number, source = contents[content]
-        place = (f"{BROKER}{source}", base, quote, day)
+        place = (f"{BROKER}{source.hex}", base, quote, day)
         if rate > 0 and base != quote and (place not in wanted or wanted[place][0] < number):
             wanted[place] = (number, rate)
     known = {
