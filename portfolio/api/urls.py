@@ -1,5 +1,25 @@
 """Routes of the portfolio API."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import include, path
+from rest_framework.routers import SimpleRouter
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from portfolio.api import figure_views, ledger_views, observation_views
+
+router = SimpleRouter()
+router.register("accounts", ledger_views.AccountViewSet, basename="api-account")
+router.register("transactions", ledger_views.TransactionViewSet, basename="api-transaction")
+router.register("manual-positions", ledger_views.ManualPositionViewSet, basename="api-manual-position")
+router.register("instruments", ledger_views.InstrumentViewSet, basename="api-instrument")
+router.register("positions", figure_views.PositionViewSet, basename="api-position")
+router.register("lots", figure_views.LotViewSet, basename="api-lot")
+router.register("realized-gains", figure_views.RealizedGainViewSet, basename="api-realized-gain")
+router.register("cash-balances", figure_views.CashBalanceViewSet, basename="api-cash-balance")
+router.register("prices", observation_views.PriceViewSet, basename="api-price")
+router.register("fx-rates", observation_views.FxRateViewSet, basename="api-fx-rate")
+
+urlpatterns = [
+    path("", include(router.urls)),
+    path("summary/", figure_views.SummaryView.as_view(), name="api-summary"),
+    path("performance/", figure_views.PerformanceView.as_view(), name="api-performance"),
+    path("allocation/", figure_views.AllocationView.as_view(), name="api-allocation"),
+]

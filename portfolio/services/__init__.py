@@ -1,6 +1,12 @@
 """Use cases of figures: recording prices and rates, and refreshing what is computed."""
 
-from portfolio.services.prices import OwnPrice, load_shared_prices, record_prices, set_trade_prices
+from portfolio.services.prices import (
+    OwnPrice,
+    load_shared_prices,
+    record_prices,
+    record_stated_prices,
+    set_trade_prices,
+)
 from portfolio.services.rates import OwnRate, load_ecb_rates, record_rates
 from portfolio.services.refresh import refresh
 
@@ -11,6 +17,7 @@ __all__ = [
     "load_shared_prices",
     "record_prices",
     "record_rates",
+    "record_stated_prices",
     "refresh",
     "set_trade_prices",
 ]
