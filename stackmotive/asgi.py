@@ -11,5 +11,6 @@ http = get_asgi_application()  # loads the apps before the consumers below impor
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 
 from notifications.routing import websocket_urlpatterns  # noqa: E402
+from stackmotive.common.bodies import BoundedBodies  # noqa: E402
 
-application = ProtocolTypeRouter({"http": http, "websocket": URLRouter(websocket_urlpatterns)})
+application = ProtocolTypeRouter({"http": BoundedBodies(http), "websocket": URLRouter(websocket_urlpatterns)})

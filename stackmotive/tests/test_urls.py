@@ -90,7 +90,7 @@ def operations() -> list[Operation]:
 
 def made_up(operation: Any) -> dict[str, str]:
     return {
-        parameter["name"]: "999999" if parameter["schema"].get("type") == "integer" else str(uuid4())
+        parameter["name"]: "999999" if "0-9" in str(parameter["schema"].get("pattern", "")) else str(uuid4())
         for parameter in operation.get("parameters", ())
         if parameter["in"] == "path"
     }
