@@ -8,6 +8,7 @@ and the next visit finds it.
 import hashlib
 import json
 import time
+from collections.abc import Iterable
 
 from celery import shared_task
 from django.core.cache import cache
@@ -16,6 +17,7 @@ from kombu.exceptions import OperationalError
 from stackmotive.common.charts import Spec
 
 KEEP = 24 * 3600
+WAITING = 30
 PATIENCE = 1.5
 STEP = 0.03
 
@@ -34,23 +36,31 @@ def draw_svg(spec: Spec) -> str:
 
 
 @shared_task(name="stackmotive.draw_chart", ignore_result=True, soft_time_limit=20)
-def draw_chart(spec: Spec) -> None:
-    cache.set(f"chart:{chart_key(spec)}", draw_svg(spec), KEEP)
+def draw_chart(key: str) -> None:
+    """Draw the spec that waits under `key`. Only the key travels and is logged: a spec holds its user's figures."""
+    spec = cache.get(f"chart-spec:{key}")
+    if spec is not None:
+        cache.set(f"chart:{key}", draw_svg(spec), KEEP)
 
 
 def chart_images(specs: list[Spec], *, patience: float = PATIENCE) -> list[str]:
     """The SVG of each spec, "" for one that is not drawn within `patience` seconds for all together."""
-    keys = [f"chart:{chart_key(spec)}" for spec in specs]
-    found: dict[str, str] = cache.get_many(keys)
-    missing = [(key, spec) for key, spec in zip(keys, specs, strict=True) if key not in found]
+    keys = [chart_key(spec) for spec in specs]
+    drawn = known_images(keys)
+    missing = {key: spec for key, spec in zip(keys, specs, strict=True) if key not in drawn}
     try:
-        for _, spec in missing:
-            draw_chart.apply_async((spec,), expires=30)
+        for key, spec in missing.items():
+            cache.set(f"chart-spec:{key}", spec, WAITING)
+            draw_chart.apply_async((key,), expires=WAITING)
     except OperationalError:  # no broker: the page still has its table and the live chart
-        return [found.get(key, "") for key in keys]
+        return [drawn.get(key, "") for key in keys]
     until = time.monotonic() + patience
-    while missing and time.monotonic() < until:
+    while missing.keys() - drawn.keys() and time.monotonic() < until:
         time.sleep(STEP)
-        found |= cache.get_many([key for key, _ in missing])
-        missing = [(key, spec) for key, spec in missing if key not in found]
-    return [found.get(key, "") for key in keys]
+        drawn |= known_images(missing)
+    return [drawn.get(key, "") for key in keys]
+
+
+def known_images(keys: Iterable[str]) -> dict[str, str]:
+    found: dict[str, str] = cache.get_many([f"chart:{key}" for key in keys])
+    return {key.removeprefix("chart:"): svg for key, svg in found.items()}
