@@ -74,6 +74,7 @@ class FlexSections:
         self._statement = statement
         self._values = values
         self._actions: dict[str, list[int]] = {}  # group -> indexes of its legs
+        self._balances: set[tuple[str, str, Decimal, date]] = set()  # (account, currency, balance, day) of the file
         self.window: tuple[date | None, date | None] = (None, None)
         self.reported: list[tuple[str, str, date]] = []  # (account, section, day) of positions and balances
 
@@ -267,7 +268,12 @@ class FlexSections:
             (closing, end),
         ):
             if balance is not None and day is not None:
-                self._statement.cash.append(CashRow(number, account, currency, scaled(balance, unit), day))
+                row = CashRow(number, account, currency, scaled(balance, unit), day)
+                # a year that opens with what the year before closed with says the same of one day twice
+                told = (account, currency, row.balance, day)
+                if told not in self._balances:
+                    self._balances.add(told)
+                    self._statement.cash.append(row)
                 self.reported.append((account, "cash", day))
                 found = True
         if not found:

@@ -7,6 +7,7 @@ its own currency; transaction taxes and levies are part of what a trade cost and
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -98,6 +99,8 @@ class Trading212:
         for line, problem in reader.open_splits():
             statement.problems.append(problem.at(line, ""))
         progress(total, total)
+        cash = Counter(row.cash_currency or row.currency for row in statement.transactions)
+        statement.base_currencies = {"": currency for currency, _ in cash.most_common(1)}
         statement.time_order = time_order(statement.transactions)
         statement.coverage = transactions_coverage(statement.transactions, is_broken=bool(statement.problems))
         return statement
