@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
@@ -23,6 +24,7 @@ NUMBER_FORMATS = ("1,234.56", "1.234,56")
 ENCODINGS = ("utf-8", "cp1252")
 
 
+@extend_schema_field({"type": "object", "additionalProperties": {"type": "string"}})
 class TextMapField(serializers.Field):  # type: ignore[type-arg]
     """An object of texts; in a form, its JSON."""
 
