@@ -19,6 +19,27 @@ def login_session(owner: "User") -> Mapping[str, str]:
     return {"id": str(open_session(user=owner, address="", device="Firefox").pk)}
 
 
+def import_run(owner: "User") -> Mapping[str, str]:
+    from ingestion.tests.factories import buys, finished
+
+    return {"id": str(finished(owner, buys(1)).pk)}
+
+
+def source(owner: "User") -> Mapping[str, str]:
+    from ingestion.services import create_source
+
+    return {"id": str(create_source(user=owner, kind="csv", name="Bank").pk)}
+
+
+def import_profile(owner: "User") -> Mapping[str, str]:
+    from ingestion.services.profiles import create_profile
+
+    return {"id": str(create_profile(user=owner, name="Bank", header_digest="0" * 64, options={}).pk)}
+
+
 OWNED: dict[str, Maker] = {
+    "/api/ingestion/imports/{id}/": import_run,
+    "/api/ingestion/profiles/{id}/": import_profile,
+    "/api/ingestion/sources/{id}/": source,
     "/api/me/sessions/{id}/": login_session,
 }
