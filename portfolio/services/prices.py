@@ -81,6 +81,7 @@ def load_shared_prices(*, rows: Iterable[tuple[UUID, dt.date, Decimal]], provide
         )
         listings = {row[0] for row in cursor.fetchall()}
         count = cursor.rowcount
+        cursor.execute("DROP TABLE new_prices")
     rebuild_price_series(user_id=None, listing_ids=listings)
     for user_id, listing_id in PriceSeries.objects.filter(listing_id__in=listings, user__isnull=False).values_list(
         "user_id", "listing_id"

@@ -80,4 +80,6 @@ def load_ecb_rates(path: Path | None = None) -> int:
                 """,
                 [ECB, number],
             )
-            return cursor.rowcount
+            count: int = cursor.rowcount
+            cursor.execute("DROP TABLE new_rates")
+    return count
