@@ -18,6 +18,7 @@ from django.db import connection, connections
 from django.db.backends.postgresql.base import DatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor
 
+from stackmotive.demo.story import LAST_DAY
 from stackmotive.embedded import DataDirectory, StoreError, runner, stores
 from stackmotive.embedded.runner import Part
 
@@ -52,6 +53,8 @@ class Command(BaseCommand):
             raise StoreError(f"--port is {port}; say a number from 1 to 65535.")
         public_url = (os.environ.get("PUBLIC_URL") or f"http://127.0.0.1:{port}").rstrip("/")
         env = runner.environment(PUBLIC_URL=public_url, DJANGO_DEBUG="false")
+        if demo:  # its prices end there
+            env.setdefault("AS_OF", LAST_DAY.isoformat())
         data = DataDirectory.at(settings.DATA_DIR)
         data.prepare()
         with self.running_stores(data) as store_parts:
