@@ -6,6 +6,7 @@ A new resource adds its line: the path as the OpenAPI document writes it up to i
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -34,7 +35,7 @@ def source(owner: "User") -> Mapping[str, str]:
 def import_profile(owner: "User") -> Mapping[str, str]:
     from ingestion.services.profiles import create_profile
 
-    return {"id": str(create_profile(user=owner, name="Bank", header_digest="0" * 64, options={}).pk)}
+    return {"id": str(create_profile(user=owner, name="Bank", header_digest=uuid4().hex, options={}).pk)}
 
 
 OWNED: dict[str, Maker] = {
