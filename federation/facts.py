@@ -204,7 +204,7 @@ def load(resolved: Resolved, accounts: Collection[UUID] | None = None) -> Facts:
                 source = resolved.contents[content].source
                 instrument = namings[(source, key)][0] if key else None
                 into.reports[name].append(Report(content, source, line, instrument, currency, value, cost, as_of))
-    asked = set(spots.values()) if accounts is None else set(accounts) & resolved.known_accounts.keys()
+    asked = resolved.known_accounts.keys() if accounts is None else set(accounts) & resolved.known_accounts.keys()
     by_account: dict[UUID, list[Stated]] = {account: [] for account in asked}
     for spot, account in spots.items():
         by_account[account].append(stated[spot].stated(spot[0]))

@@ -73,6 +73,7 @@ class Table:
     key: tuple[str, ...]
     scope: str
     json: tuple[str, ...] = ()
+    nullable: tuple[str, ...] = ()  # of key
     joined: str = ""
 
 
@@ -90,6 +91,7 @@ BALANCES = Table(
     ("account_id", "instrument_id", "currency", "as_of"),
     "account_id",
     json=("candidates",),
+    nullable=("instrument_id",),
 )
 CONFLICTS = Table("federation_conflict", CONFLICT_COLUMNS, ("id",), "account_id", json=("candidates",))
 
@@ -198,9 +200,10 @@ def _surrogate(table: Table) -> str:
 
 
 def _same(table: Table) -> sql.Composable:
-    return sql.SQL(" AND ").join(
-        sql.SQL("x.{0} IS NOT DISTINCT FROM c.{0}").format(sql.Identifier(name)) for name in table.key
-    )
+    """Equal keys. Columns that may be null are compared last: the others let the planner hash."""
+    equal = [sql.SQL("x.{0} = c.{0}").format(sql.Identifier(name)) for name in table.key if name not in table.nullable]
+    alike = [sql.SQL("x.{0} IS NOT DISTINCT FROM c.{0}").format(sql.Identifier(name)) for name in table.nullable]
+    return sql.SQL(" AND ").join(equal + alike)
 
 
 def transaction_rows(rows: Iterable[LedgerRow]) -> list[Row]:

@@ -263,7 +263,7 @@ def _price_distance(anchor: Event, event: Event) -> tuple[int, Decimal] | None:
     first, second = anchor.legs[0].row, event.legs[0].row
     if not first.price or not second.price or first.currency != second.currency:
         return None
-    apart = abs(first.price - second.price) / abs(first.price)
+    apart = abs(first.price - second.price) / abs(second.price)  # so that two anchors are measured alike
     return (0, apart) if apart <= PRICE_TOLERANCE else None
 
 

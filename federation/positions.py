@@ -15,6 +15,8 @@ from federation.coverage import unbroken_from, unbroken_until
 from federation.rows import Balance, Candidate, HoldingKey, Report, SourceInfo
 
 ONE_DAY = timedelta(days=1)
+OPENING_BALANCE, UNEXPLAINED, STEP = "opening balance", "unexplained", "step between reports"
+"""What the note of an adjustment says it is; the last one where the account is tracked by reports alone."""
 
 
 class Movements:
@@ -73,7 +75,7 @@ class Adjustment:
     report_day: date
     quantity: Decimal
     source: UUID
-    is_opening: bool
+    note: str
     unit_cost: Decimal | None
     currency: str
 
@@ -102,13 +104,13 @@ def settle(
     declared_days: frozenset[date],
     chosen: Callable[[date], UUID | None],
     tolerance: Decimal,
-    has_openings: bool,
+    by_transactions: bool,
 ) -> Settled:
     """Winners day by day and the adjustments between them.
 
     cover: by source. declared_days: days of the account that any source declares whole. chosen: the source a decision names
-    for reports of a day. tolerance: a gap at or under it is none. has_openings: the first gap is dated before the declared
-    coverage that leads to it (accounts tracked by transactions).
+    for reports of a day. tolerance: a gap at or under it is none. by_transactions: how the account is tracked; by
+    reports alone, adjustments are the steps between them.
     """
     balances: list[Balance] = []
     adjustments: list[Adjustment] = []
@@ -140,9 +142,8 @@ def settle(
         gap = holding.ledger.carry(report.value, report.as_of, day) - running
         before = costs.get(winner.source)
         if abs(gap) > tolerance:
-            adjustment = _adjustment(
-                holding, report, before, gap, day, declared_days if has_openings and not applied else None
-            )
+            note = (UNEXPLAINED if applied else OPENING_BALANCE) if by_transactions else STEP
+            adjustment = _adjustment(holding, report, before, gap, day, note, declared_days)
             adjustments.append(adjustment)
             running += gap
         held_on, held = day, running
@@ -168,12 +169,13 @@ def _adjustment(
     before: Report | None,
     gap: Decimal,
     day: date,
-    declared_days: frozenset[date] | None,
+    note: str,
+    declared_days: frozenset[date],
 ) -> Adjustment:
-    """The row for a gap. declared_days: null where it is not the first one."""
+    """The row for a gap. An opening balance is dated before the declared days that lead to its report."""
     dated, quantity = day, gap
-    is_opening = declared_days is not None
-    start = unbroken_from(declared_days, day) if declared_days else None
+    is_opening = note == OPENING_BALANCE
+    start = unbroken_from(declared_days, day) if is_opening else None
     if start is not None:
         dated = start - ONE_DAY
         quantity = gap / holding.ledger.growth(dated, day)
@@ -182,7 +184,7 @@ def _adjustment(
         cost = _cost_of_gap(holding, report, before, is_opening=is_opening)
     unit_cost = None if cost is None or cost < 0 else cost / quantity
     return Adjustment(
-        holding.key, dated, day, quantity, report.source, is_opening, unit_cost, report.currency or holding.key.currency
+        holding.key, dated, day, quantity, report.source, note, unit_cost, report.currency or holding.key.currency
     )
 
 
@@ -190,10 +192,8 @@ def _cost_of_gap(holding: Holding, report: Report, before: Report | None, *, is_
     """What the units of a gap cost by the reports alone: known only where no transaction moved the holding in between."""
     if report.cost_basis is None:
         return None
-    if is_opening:
+    if is_opening or before is None:
         return None if holding.ledger.moved(date.min, report.as_of) else report.cost_basis
-    if before is None:
-        return None
     if holding.ledger.moved(before.as_of, report.as_of):
         return None
     if not before.value:

@@ -27,6 +27,7 @@ from federation.models import (
     Transaction,
     TransactionKind,
 )
+from federation.positions import OPENING_BALANCE, STEP
 from federation.rows import HoldingKey
 from ingestion.adapters.base import InstrumentRef
 from ingestion.models import Content
@@ -116,12 +117,16 @@ def versions(user: User) -> QuerySet[LedgerVersion]:
 
 @dataclass(frozen=True, slots=True)
 class Unexplained:
-    """What the latest report of a holding has beyond what transactions explain: the sum of its adjustments."""
+    """What the latest report of a holding has beyond what transactions explain: the sum of its adjustments.
+
+    `opening` is the part of `quantity` that stands before the covered history. An account that is tracked by reports alone
+    has nothing to explain.
+    """
 
     account: UUID
     key: HoldingKey
     quantity: Decimal
-    opening: Decimal  # the part that stands before the covered history
+    opening: Decimal
     reported_as_of: date
     reported: Decimal
     source: UUID
@@ -129,43 +134,31 @@ class Unexplained:
 
 
 def unexplained(user: User, *, accounts: Collection[UUID] | None = None) -> list[Unexplained]:
-    """Every reported holding and cash balance, with what no transaction explains (0 where all is).
-
-    An opening balance leads to the covered history and is not counted as unexplained.
-    """
+    """Every reported holding and cash balance, with what no transaction explains (0 where all is)."""
     reports = ReportedBalance.objects.filter(user=user)
-    adjusted = Transaction.objects.visible_to(user).filter(kind="adjustment")
+    adjusted = Transaction.objects.visible_to(user).filter(kind=TransactionKind.ADJUSTMENT).exclude(note=STEP)
     if accounts is not None:
         reports, adjusted = reports.filter(account__in=accounts), adjusted.filter(account__in=accounts)
-    sums: dict[tuple[UUID, HoldingKey], dict[bool, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+    sums: dict[tuple[UUID, HoldingKey], Decimal] = defaultdict(Decimal)
+    openings: dict[tuple[UUID, HoldingKey], Decimal] = defaultdict(Decimal)
     for account, instrument, currency, quantity, cash, note in adjusted.values_list(
         "account", "instrument", "cash_currency", "quantity", "cash_amount", "note"
     ):
-        key = HoldingKey(instrument, "" if instrument else currency)
-        sums[(account, key)][note == OPENING_BALANCE] += quantity if instrument else cash or Decimal(0)
-    latest = reports.order_by("account_id", "instrument_id", "currency", "-as_of").distinct(
-        "account_id", "instrument_id", "currency"
-    )
+        holding = (account, HoldingKey(instrument, "" if instrument else currency))
+        amount = (quantity if instrument else cash) or Decimal(0)
+        sums[holding] += amount
+        if note == OPENING_BALANCE:
+            openings[holding] += amount
+    latest = reports.order_by("account_id", "instrument_id", "currency", "-as_of").distinct("account_id", "instrument_id", "currency")
     result = []
     for report in latest:
-        key = HoldingKey(report.instrument_id, report.currency)
-        parts = sums[(report.account_id, key)]
+        holding = (report.account_id, HoldingKey(report.instrument_id, report.currency))
         result.append(
             Unexplained(
-                report.account_id,
-                key,
-                parts[False],
-                parts[True],
-                report.as_of,
-                report.value,
-                report.source_id,
-                report.rule,
+                *holding, sums[holding], openings[holding], report.as_of, report.value, report.source_id, report.rule
             )
         )
     return result
-
-
-OPENING_BALANCE = "opening balance"
 
 
 def conflicts(user: User) -> QuerySet[Conflict]:

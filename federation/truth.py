@@ -13,7 +13,7 @@ from federation.coverage import owners, reports_in_force, rows_in_force
 from federation.identity import events, legs
 from federation.matching import Ambiguity, Joined, match
 from federation.ordering import Place, order_days
-from federation.positions import Adjustment, Holding, Movements, SourceCover, settle
+from federation.positions import OPENING_BALANCE, Adjustment, Holding, Movements, SourceCover, settle
 from federation.rows import (
     AccountInfo,
     Balance,
@@ -353,7 +353,7 @@ class _AccountTruth:
                 declared_days=declared_days,
                 chosen=lambda day, choice=choice: _chosen_on(choice, day),  # type: ignore[misc]
                 tolerance=Decimal(0) if key.instrument else minor_unit(key.currency) / 2,
-                has_openings=self.account.tracking == "transactions",
+                by_transactions=self.account.tracking == "transactions",
             )
             balances.extend(settled.balances)
             for adjustment in settled.adjustments:
@@ -409,12 +409,12 @@ class _AccountTruth:
             group=None,
             leg=0,
             position=0,
-            note="opening balance" if one.is_opening else "unexplained",
+            note=one.note,
             source=None,
             is_manual=False,
         )
         self.rows.append(row)
-        self.places[row.id] = Place("", -1 if one.is_opening else 1 << 30, name)
+        self.places[row.id] = Place("", -1 if one.note == OPENING_BALANCE else 1 << 30, name)
 
     def _compare_reports(self, latest: Balance) -> None:
         key = latest.key

@@ -69,6 +69,12 @@ def trade(
     return TransactionRow(**values | fields)
 
 
+def split(when: str, ratio: str, *, of: InstrumentRef = ACME, account: str = "A1", **fields: Any) -> TransactionRow:
+    """A split that states its ratio alone."""
+    line = fields.pop("line", None) or next(_numbers)
+    return TransactionRow(line, account, "split", day(when), "USD", of, ratio=Decimal(ratio), **fields)
+
+
 def cash_event(when: str, kind: str, amount: str, *, account: str = "A1", **fields: Any) -> TransactionRow:
     values: dict[str, Any] = {
         "line": next(_numbers),
