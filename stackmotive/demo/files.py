@@ -3,7 +3,7 @@
 import csv
 import datetime as dt
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from xml.sax.saxutils import quoteattr
 
@@ -23,7 +23,7 @@ CASH_TYPES = {
 }
 
 
-# --- Interactive Brokers Flex -----------------------------------------------------------------------------------------------
+# --- Interactive Brokers Flex --------------------------------------------------------------------------------
 
 
 def flex_statements(events: list[Event], table: PriceTable, rate_on: RateOn) -> bytes:
@@ -45,9 +45,14 @@ def _statement(year: int, events: list[Event], table: PriceTable, rate_on: RateO
     numbered = [(number, event) for number, event in enumerate(events, start=1) if start <= event.day <= end]
     made = end + dt.timedelta(days=1)
     yield _element(
-        "FlexStatement", is_open=True, accountId=ACCOUNT, fromDate=_day(start), toDate=_day(end), period="",
+        "FlexStatement",
+        is_open=True,
+        accountId=ACCOUNT,
+        fromDate=_day(start),
+        toDate=_day(end),
+        period="",
         whenGenerated=f"{_day(made)};060000",
-    )  # fmt: skip
+    )
     yield _element("AccountInformation", accountId=ACCOUNT, currency="USD")
     yield "<Trades>"
     for number, event in numbered:
@@ -67,9 +72,15 @@ def _statement(year: int, events: list[Event], table: PriceTable, rate_on: RateO
     yield "<CashReport>"
     for currency in ("EUR", "USD"):
         yield _element(
-            "CashReportCurrency", accountId=ACCOUNT, currency=currency, fromDate=_day(start), toDate=_day(end),
-            startingCash=plain(before.cash[currency]), endingCash=plain(held.cash[currency]), levelOfDetail="Currency",
-        )  # fmt: skip
+            "CashReportCurrency",
+            accountId=ACCOUNT,
+            currency=currency,
+            fromDate=_day(start),
+            toDate=_day(end),
+            startingCash=plain(before.cash[currency]),
+            endingCash=plain(held.cash[currency]),
+            levelOfDetail="Currency",
+        )
     yield "</CashReport>"
     yield "<ConversionRates>"
     yield _element(
@@ -83,45 +94,103 @@ def _trade(number: int, trade: Trade) -> str:
     known = KNOWN[trade.symbol]
     gross = -trade.quantity * trade.price
     return _element(
-        "Trade", accountId=ACCOUNT, currency="USD", assetCategory="STK", symbol=known.symbol, description=known.name,
-        conid=CONIDS[known.symbol], isin=known.isin, listingExchange=known.exchange, multiplier="1", tradeID=str(4_100_000 + number),
-        tradeDate=_day(trade.day), dateTime=f"{_day(trade.day)};155{number % 10}00", transactionType="ExchTrade",
-        quantity=plain(trade.quantity), tradePrice=plain(trade.price), proceeds=plain(gross), taxes="0",
-        ibCommission=plain(-trade.fee), ibCommissionCurrency="USD", netCash=plain(trade.cash),
-        buySell="BUY" if trade.quantity > 0 else "SELL", transactionID=str(81_000_000 + number), levelOfDetail="EXECUTION",
-    )  # fmt: skip
+        "Trade",
+        accountId=ACCOUNT,
+        currency="USD",
+        assetCategory="STK",
+        symbol=known.symbol,
+        description=known.name,
+        conid=CONIDS[known.symbol],
+        isin=known.isin,
+        listingExchange=known.exchange,
+        multiplier="1",
+        tradeID=str(4_100_000 + number),
+        tradeDate=_day(trade.day),
+        dateTime=f"{_day(trade.day)};155{number % 10}00",
+        transactionType="ExchTrade",
+        quantity=plain(trade.quantity),
+        tradePrice=plain(trade.price),
+        proceeds=plain(gross),
+        taxes="0",
+        ibCommission=plain(-trade.fee),
+        ibCommissionCurrency="USD",
+        netCash=plain(trade.cash),
+        buySell="BUY" if trade.quantity > 0 else "SELL",
+        transactionID=str(81_000_000 + number),
+        levelOfDetail="EXECUTION",
+    )
 
 
 def _exchange(number: int, exchange: Exchange) -> str:
     return _element(
-        "Trade", accountId=ACCOUNT, currency="USD", assetCategory="CASH", symbol="EUR.USD", description="EUR.USD",
-        tradeID=str(4_100_000 + number), tradeDate=_day(exchange.day), dateTime=f"{_day(exchange.day)};101500",
-        transactionType="ExchTrade", quantity=plain(-exchange.euros), tradePrice=plain(exchange.rate),
-        proceeds=plain(exchange.dollars), taxes="0", ibCommission=plain(-exchange.fee), ibCommissionCurrency="USD",
-        netCash="0", buySell="SELL", transactionID=str(81_000_000 + number), levelOfDetail="EXECUTION",
-    )  # fmt: skip
+        "Trade",
+        accountId=ACCOUNT,
+        currency="USD",
+        assetCategory="CASH",
+        symbol="EUR.USD",
+        description="EUR.USD",
+        tradeID=str(4_100_000 + number),
+        tradeDate=_day(exchange.day),
+        dateTime=f"{_day(exchange.day)};101500",
+        transactionType="ExchTrade",
+        quantity=plain(-exchange.euros),
+        tradePrice=plain(exchange.rate),
+        proceeds=plain(exchange.dollars),
+        taxes="0",
+        ibCommission=plain(-exchange.fee),
+        ibCommissionCurrency="USD",
+        netCash="0",
+        buySell="SELL",
+        transactionID=str(81_000_000 + number),
+        levelOfDetail="EXECUTION",
+    )
 
 
 def _booking(number: int, booking: Booking) -> str:
     words = {"deposit": "CASH RECEIPTS", "interest": "CREDIT INTEREST", "fee": "MARKET DATA"}
     return _element(
-        "CashTransaction", accountId=ACCOUNT, currency=booking.currency, description=words[booking.kind],
-        dateTime=_day(booking.day), settleDate=_day(booking.day), reportDate=_day(booking.day), amount=plain(booking.amount),
-        type=CASH_TYPES[booking.kind], transactionID=str(81_000_000 + number), levelOfDetail="DETAIL",
-    )  # fmt: skip
+        "CashTransaction",
+        accountId=ACCOUNT,
+        currency=booking.currency,
+        description=words[booking.kind],
+        dateTime=_day(booking.day),
+        settleDate=_day(booking.day),
+        reportDate=_day(booking.day),
+        amount=plain(booking.amount),
+        type=CASH_TYPES[booking.kind],
+        transactionID=str(81_000_000 + number),
+        levelOfDetail="DETAIL",
+    )
 
 
 def _positions(held: Held, end: dt.date, table: PriceTable) -> Iterator[str]:
     for symbol in held.symbols():
-        known, quantity, cost, mark = KNOWN[symbol], held.quantity(symbol), held.cost(symbol), table.last_close(symbol, end)
+        known, quantity, cost, mark = (
+            KNOWN[symbol],
+            held.quantity(symbol),
+            held.cost(symbol),
+            table.last_close(symbol, end),
+        )
         if symbol == UNEXPLAINED[0] and end == LAST_DAY:
             quantity, cost = quantity + UNEXPLAINED[1], cost + UNEXPLAINED[1] * mark
         yield _element(
-            "OpenPosition", accountId=ACCOUNT, currency="USD", assetCategory="STK", symbol=symbol, description=known.name,
-            conid=CONIDS[known.symbol], isin=known.isin, listingExchange=known.exchange, multiplier="1", reportDate=_day(end),
-            position=plain(quantity), markPrice=plain(mark), costBasisMoney=plain(round(cost, 6)), side="Long",
+            "OpenPosition",
+            accountId=ACCOUNT,
+            currency="USD",
+            assetCategory="STK",
+            symbol=symbol,
+            description=known.name,
+            conid=CONIDS[known.symbol],
+            isin=known.isin,
+            listingExchange=known.exchange,
+            multiplier="1",
+            reportDate=_day(end),
+            position=plain(quantity),
+            markPrice=plain(mark),
+            costBasisMoney=plain(round(cost, 6)),
+            side="Long",
             levelOfDetail="SUMMARY",
-        )  # fmt: skip
+        )
 
 
 def _element(tag: str, *, is_open: bool = False, **attributes: str) -> str:
@@ -133,12 +202,25 @@ def _day(day: dt.date) -> str:
     return day.strftime("%Y%m%d")
 
 
-# --- Trading 212 ------------------------------------------------------------------------------------------------------------
+# --- Trading 212 ---------------------------------------------------------------------------------------------
 
 HISTORY_COLUMNS = (
-    "Action", "Time", "ISIN", "Ticker", "Name", "Notes", "ID", "No. of shares", "Price / share", "Currency (Price / share)",
-    "Exchange rate", "Total", "Currency (Total)", "Currency conversion fee", "Currency (Currency conversion fee)",
-)  # fmt: skip
+    "Action",
+    "Time",
+    "ISIN",
+    "Ticker",
+    "Name",
+    "Notes",
+    "ID",
+    "No. of shares",
+    "Price / share",
+    "Currency (Price / share)",
+    "Exchange rate",
+    "Total",
+    "Currency (Total)",
+    "Currency conversion fee",
+    "Currency (Currency conversion fee)",
+)
 
 
 def history(events: list[Event], *, start: dt.date, end: dt.date) -> bytes:
@@ -174,13 +256,13 @@ def _history_row(event: Event) -> dict[str, str]:
     }
 
 
-# --- the investor's own list ------------------------------------------------------------------------------------------------
+# --- the investor's own list ---------------------------------------------------------------------------------
 
-KEPT_COLUMNS = "trade_date kind symbol isin quantity price fee cash_amount currency note".split()
+KEPT_COLUMNS = ("trade_date", "kind", "symbol", "isin", "quantity", "price", "fee", "cash_amount", "currency", "note")
 
 
 def kept_list(events: list[Event]) -> bytes:
-    """The trades of one year as the investor typed them: one price is off a little, one row has no number for a quantity."""
+    """The trades of one year as the investor typed them: one price is a little off, one quantity is no number."""
     trades = [event for event in events if isinstance(event, Trade) and event.day.year == KEPT_YEAR]
     rows = []
     for number, trade in enumerate(trades):
@@ -201,9 +283,9 @@ def kept_list(events: list[Event]) -> bytes:
     return _csv(KEPT_COLUMNS, rows)
 
 
-def _csv(columns: Iterable[str], rows: Iterable[dict[str, str]]) -> bytes:
+def _csv(columns: Sequence[str], rows: Iterable[dict[str, str]]) -> bytes:
     out = io.StringIO()
-    writer = csv.DictWriter(out, columns, restval="", lineterminator="\r\n")
+    writer: csv.DictWriter[str] = csv.DictWriter(out, columns, restval="", lineterminator="\r\n")
     writer.writeheader()
     writer.writerows(rows)
     return out.getvalue().encode()

@@ -22,8 +22,9 @@ EMAIL = "demo@stackmotive.example"
 GOLD = InstrumentRef(symbol="GOLD-1OZ", name="Gold coins, one ounce", kind="commodity", currency="EUR")
 COINS, COINS_COST, COINS_SINCE = Decimal(6), Decimal(6930), dt.date(2018, 3, 1)
 VALUED_AT = (  # what the owner wrote down for one coin, in euros
-    ("2018-03-01", "1155"), ("2018-12-31", "1120"), ("2019-12-31", "1355"), ("2020-06-30", "1580"), ("2020-12-31", "1550"),
-    ("2021-06-30", "1490"), ("2021-12-31", "1610"), ("2022-06-30", "1730"), ("2022-12-23", "1695"),
+    ("2018-03-01", "1155"), ("2018-12-31", "1120"), ("2019-12-31", "1355"), ("2020-06-30", "1580"),
+    ("2020-12-31", "1550"), ("2021-06-30", "1490"), ("2021-12-31", "1610"), ("2022-06-30", "1730"),
+    ("2022-12-23", "1695"),
 )  # fmt: skip
 OVERLAP = (  # two exports of one history: half a year is in both
     ("trading212-2019-2021.csv", dt.date(2019, 1, 1), dt.date(2021, 6, 30)),
@@ -77,7 +78,13 @@ def put_in_drawer(user: User) -> None:
         tracking=BrokerAccount.Tracking.POSITIONS,
     )  # fmt: skip
     row = PositionRow(
-        line=1, account="", instrument=GOLD, quantity=COINS, as_of=COINS_SINCE, currency=GOLD.currency, cost_basis=COINS_COST
+        line=1,
+        account="",
+        instrument=GOLD,
+        quantity=COINS,
+        as_of=COINS_SINCE,
+        currency=GOLD.currency,
+        cost_basis=COINS_COST,
     )
     stage_manual_position(user=user, row=row, account_id=drawer.pk)
 

@@ -1,4 +1,4 @@
-"""Daily closes of 2014 to 2022 from the example data of the package skfolio: 20 US shares, the S&P 500, five factor ETFs.
+"""Daily closes of 2014 to 2022 from the example data of the package skfolio: 20 US shares, the S&P 500, five ETFs.
 
 The closes are adjusted for dividends and splits, so instruments valued with them carry neither in the demo's files.
 """

@@ -1,4 +1,4 @@
-"""What the demo's investor did: monthly savings, exchanges, purchases and a few sales, all at closes of the price table.
+"""What the demo's investor did: monthly savings, exchanges, purchases and a few sales, at closes of the price table.
 
 Plain values; the same table and rates give the same story. Signs as everywhere: + into the account.
 """
@@ -18,7 +18,7 @@ FIRST_YEAR, LAST_DAY = 2016, dt.date(2022, 12, 28)
 CENT = Decimal("0.01")
 ZERO = Decimal(0)
 
-# --- at the first broker: an account in dollars, fed in euros ---------------------------------------------------------------
+# --- at the first broker: an account in dollars, fed in euros ------------------------------------------------
 SAVED_EUR = {2016: 1500, 2017: 1500, 2018: 1800, 2019: 2000, 2020: 2000, 2021: 2400, 2022: 2400}
 KEPT_EUR = 25  # of each deposit, not exchanged
 EXCHANGE_FEE, TRADE_FEE, DATA_FEE = Decimal(2), Decimal(1), Decimal("1.50")
@@ -34,7 +34,7 @@ SALES = (  # day, symbol, part of what is held
 INTEREST = ((dt.date(2022, 9, 6), "11.42"), (dt.date(2022, 10, 5), "14.03"), (dt.date(2022, 11, 3), "15.87"),
             (dt.date(2022, 12, 5), "17.20"))  # fmt: skip
 
-# --- at the second one: an account in pounds, orders by value ---------------------------------------------------------------
+# --- at the second one: an account in pounds, orders by value ------------------------------------------------
 SAVED_GBP = {2019: 300, 2020: 300, 2021: 350, 2022: 400}
 BASKET = ("AMD", "WMT", "PEP", "LLY", "MTUM", "AAPL")
 CONVERSION = Decimal("0.0015")
@@ -45,7 +45,7 @@ HISTORY_INTEREST = ((dt.date(2022, 11, 1), "0.86"), (dt.date(2022, 12, 1), "1.12
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """price in dollars. cash: what moved in `cash_currency`, net of `fee` in the same. rate: dollars for one of that."""
+    """price in dollars. cash: what moved in `cash_currency`, net of `fee` in the same. rate: dollars for one."""
 
     day: dt.date
     symbol: str
@@ -165,7 +165,11 @@ def order_history(table: PriceTable, rate_on: RateOn) -> list[Event]:
         day = table.day_from(first.replace(day=8))
         for place in range(2):
             symbol = BASKET[(2 * number + place) % len(BASKET)]
-            add(_order(table, day, symbol, (held.cash["GBP"] / (2 - place)).quantize(CENT, ROUND_DOWN), rate_on("GBP", day)))
+            add(
+                _order(
+                    table, day, symbol, (held.cash["GBP"] / (2 - place)).quantize(CENT, ROUND_DOWN), rate_on("GBP", day)
+                )
+            )
         for on, symbol, part in HISTORY_SALES:
             if (on.year, on.month) == (first.year, first.month):
                 units = (held.quantity(symbol) * part).quantize(SHARES, ROUND_DOWN)
