@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Callable, Iterable
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -19,7 +20,7 @@ from ingestion.services import open_import, run_import
 from portfolio import returns
 from portfolio.models import Lot, RealizedGain
 from portfolio.returns import Figure
-from portfolio.selectors import performance, positions, summary
+from portfolio.selectors import Performance, Summary, performance, positions, summary
 from portfolio.selectors.positions import PositionRow
 from portfolio.selectors.scope import exchange
 from portfolio.selectors.summary import cash_rows
@@ -63,33 +64,35 @@ def _statistic(case: Case, wanted: Expected) -> Figure[Any]:
     against = [None if one is None else Decimal(one) for one in case.body.get("benchmark") or []]
     observed = returns.observed(given)
     periods = case.body.get("periods_per_year", 252)
-    yearly = {"periods_per_year": periods}
-    risk_free = {"risk_free": float(wanted.get("risk_free", "0"))}
-    cutoff = {"cutoff": float(wanted["cutoff"])} if "cutoff" in wanted else {}
-    single: dict[str, Callable[[], Figure[Any]]] = {
-        "cumulative_return": lambda: returns.cumulative_return(observed),
-        "annualised_return": lambda: returns.annualized_return(observed, **yearly),
-        "volatility": lambda: returns.volatility(observed, **yearly),
-        "sharpe": lambda: returns.sharpe(observed, **yearly, **risk_free),
-        "downside_deviation": lambda: returns.downside_deviation(observed, **yearly, **risk_free),
-        "sortino": lambda: returns.sortino(observed, **yearly, **risk_free),
-        "max_drawdown": lambda: returns.max_drawdown(observed),
-        "calmar": lambda: returns.calmar(observed, **yearly),
-        "omega": lambda: returns.omega(observed, **risk_free),
-        "var": lambda: returns.value_at_risk(observed, **cutoff),
-        "cvar": lambda: returns.conditional_value_at_risk(observed, **cutoff),
+    risk_free = float(wanted.get("risk_free", "0"))
+    cutoff = float(wanted.get("cutoff", "0.05"))
+    yearly = partial(partial, periods_per_year=periods)
+    excess = partial(partial, periods_per_year=periods, risk_free=risk_free)
+    single: dict[str, Callable[..., Figure[Any]]] = {
+        "cumulative_return": returns.cumulative_return,
+        "annualised_return": yearly(returns.annualized_return),
+        "volatility": yearly(returns.volatility),
+        "sharpe": excess(returns.sharpe),
+        "downside_deviation": excess(returns.downside_deviation),
+        "sortino": excess(returns.sortino),
+        "max_drawdown": returns.max_drawdown,
+        "calmar": yearly(returns.calmar),
+        "omega": partial(returns.omega, risk_free=risk_free),
+        "var": partial(returns.value_at_risk, cutoff=cutoff),
+        "cvar": partial(returns.conditional_value_at_risk, cutoff=cutoff),
     }
-    paired: dict[str, Callable[[], Figure[Any]]] = {
-        "beta": lambda: returns.beta(*returns.paired(given, against)),
-        "alpha": lambda: returns.alpha(*returns.paired(given, against), **yearly, **risk_free),
-        "information_ratio": lambda: returns.information_ratio(
-            *returns.paired(given, against), periods_per_year=periods if wanted.get("annualised") else 1
+    paired: dict[str, Callable[..., Figure[Any]]] = {
+        "beta": returns.beta,
+        "alpha": excess(returns.alpha),
+        "information_ratio": partial(
+            returns.information_ratio, periods_per_year=periods if wanted.get("annualised") else 1
         ),
     }
-    asked = single.get(wanted["figure"]) or paired.get(wanted["figure"])
-    if asked is None:
+    if wanted["figure"] in paired:
+        return paired[wanted["figure"]](*returns.paired(given, against))
+    if wanted["figure"] not in single:
         raise NotAnswered
-    return asked()
+    return single[wanted["figure"]](observed)
 
 
 class Ledger:
@@ -128,7 +131,7 @@ class Ledger:
         for reference, account in self.accounts.items():
             update_account(
                 account=account,
-                cash_mode="external" if self.case.rules.get("track_cash") is False else "tracked",
+                cash_mode="external" if not self.case.rules.get("track_cash", True) else "tracked",
                 allows_short=self.case.rules.get("oversell", "short") == "short",
                 currency=currencies.get(reference, self.base),
             )
@@ -312,15 +315,15 @@ class Ledger:
 
     def _is_own(self, wanted: Expected, currency: str) -> bool:
         """Whether the figure is wanted in the asset's currency and not in base."""
-        return wanted.get("currency", self.base) == currency != self.base
+        return currency != self.base and currency == wanted.get("currency")
 
     def _is_net(self, wanted: Expected) -> bool:
-        return wanted.get("fees", "included") == "included" and wanted.get("taxes", "included") == "included"
+        return "excluded" not in (wanted.get("fees"), wanted.get("taxes"))
 
-    def _summary(self, wanted: Expected) -> Any:
+    def _summary(self, wanted: Expected) -> Summary:
         return summary(user=self.user, account=self._account(wanted), as_of=self._until(wanted))
 
-    def _performance(self, wanted: Expected) -> Any:
+    def _performance(self, wanted: Expected) -> Performance:
         scope, _, symbol = self.case.rules.get("scope", "portfolio").partition(":")
         if scope not in ("portfolio", "holding"):
             raise NotAnswered(f"performance of a {scope}")

@@ -40,8 +40,9 @@ class Case:
         return str(self.body["group"])
 
     @property
-    def rules(self) -> dict[str, str]:
-        return self.body.get("rules", {})
+    def rules(self) -> dict[str, Any]:
+        rules: dict[str, Any] = self.body.get("rules", {})
+        return rules
 
     def not_scored(self, figure: dict[str, Any]) -> str:
         """Why an expected figure is not scored; "" where it is."""
@@ -78,7 +79,7 @@ def transactions_csv(case: Case) -> bytes:
 
 def _rows(case: Case, item: dict[str, str], number: int) -> Iterator[dict[str, str]]:
     kind, account = item["type"], item.get("account", "main")
-    row = {
+    row: dict[str, str] = {
         "account": account,
         "trade_date": item["date"],
         "kind": kind,
@@ -106,4 +107,5 @@ def _rows(case: Case, item: dict[str, str], number: int) -> Iterator[dict[str, s
 
 
 def _asset(case: Case, item: dict[str, str]) -> dict[str, str]:
-    return case.body.get("assets", {}).get(item.get("symbol", ""), {})
+    assets: dict[str, dict[str, str]] = case.body.get("assets", {})
+    return assets.get(item.get("symbol", ""), {})
