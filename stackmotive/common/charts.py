@@ -99,7 +99,7 @@ def value_chart(
             "labelOverlap": True,
         },
     }
-    y_axis = {"tickCount": 5, "format": "~s", "orient": "right"}
+    y_axis = {"tickCount": 5, "labelExpr": "format(datum.value, '~s')", "orient": "right"}
     scale = {"domain": [floor, ceiling], "nice": False, "zero": False}
 
     def y(field: str) -> Spec:
@@ -126,12 +126,15 @@ def value_chart(
             "mark": mark("line", color="var(--accent)", strokeWidth=2, strokeJoin="round"),
             "encoding": {"x": x, "y": y("v")},
         },
-        {
-            "transform": [{"filter": "datum.p && isValid(datum.v)"}],
-            "mark": {"type": "point", "color": "var(--accent)", **ring},
-            "encoding": {"x": x, "y": y("v")},
-        },
     ]
+    if any(point.provisional for point in drawn):
+        layers.append(
+            {
+                "transform": [{"filter": "datum.p && isValid(datum.v)"}],
+                "mark": {"type": "point", "color": "var(--accent)", **ring},
+                "encoding": {"x": x, "y": y("v")},
+            }
+        )
     if width == "container":
         unit = SYMBOLS.get(currency, currency)
         layers.append(pointer_line(x, [("v", f"Value, {unit}"), ("c", f"Contributed, {unit}")]))

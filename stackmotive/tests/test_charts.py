@@ -50,6 +50,18 @@ def test_day_without_value_breaks_the_line() -> None:
     assert line[1].count("M") == 2
 
 
+def test_only_an_unfinished_day_is_marked() -> None:
+    over = [ValuePoint(START, Decimal(1)), ValuePoint(START + timedelta(1), Decimal(2))]
+    today = [*over, ValuePoint(START + timedelta(2), Decimal(3), provisional=True)]
+    marks = [
+        chart_images.draw_svg(charts.value_chart(points, currency="EUR", description="x", width=300)).count(
+            "mark-symbol"
+        )
+        for points in (over, today)
+    ]
+    assert marks == [0, 1]
+
+
 def test_first_and_last_day_keep_their_dates_in_every_time_zone() -> None:
     assert value_spec([1, 2])["data"]["format"] == {"parse": {"d": "utc:'%Y-%m-%d'"}}
 
