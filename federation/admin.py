@@ -14,9 +14,9 @@ from federation.models import (
     BrokerAccount,
     Conflict,
     Decision,
+    Institution,
     Instrument,
     InstrumentIdentifier,
-    Institution,
     LedgerVersion,
     Listing,
 )

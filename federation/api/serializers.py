@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from federation.models import AccountLink, BrokerAccount, Conflict, Decision, LedgerVersion
-from federation.selectors import Provenance
+from federation.provenance import Provenance
 from stackmotive.common.fields import NumberField, OwnedRelatedField
 from stackmotive.common.money import plain
 

@@ -14,7 +14,7 @@ from rest_framework.reverse import reverse
 from accounts.idempotency import idempotent
 from accounts.models import Tier, User
 from accounts.permissions import AtLeast
-from federation import selectors, services
+from federation import provenance, selectors, services
 from federation.api import serializers
 from federation.holdings import holding_of
 from federation.models import AccountLink, Conflict, Decision, LedgerVersion
@@ -169,11 +169,11 @@ class ProvenanceView(ApiView):
         user = _user(request)
         if "transaction" in asked.validated_data:
             row = get_object_or_404(selectors.transactions(user), pk=asked.validated_data["transaction"])
-            provenance = selectors.transaction_provenance(row)
+            found = provenance.transaction_provenance(row)
         else:
             held = holding_of(user_id=user.pk, position_id=asked.validated_data["position"])
             if held is None:
                 raise NotFound
-            provenance = selectors.position_provenance(user, account=held[0], instrument=held[1])
-        body: Any = serializers.ProvenanceSerializer(provenance).data
+            found = provenance.position_provenance(user, account=held[0], instrument=held[1])
+        body: Any = serializers.ProvenanceSerializer(found).data
         return Response(body)

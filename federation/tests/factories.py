@@ -23,6 +23,7 @@ from ingestion.adapters.base import (
     TransactionRow,
 )
 from ingestion.models import DEFAULT_PRIORITIES, Content, Source, SourceKind, Withdrawal
+from stackmotive.tests.people import PASSWORD
 
 _numbers = count(1)
 ACME = InstrumentRef(symbol="ACME", kind="equity", isin="US0000000010", currency="USD")
@@ -32,7 +33,7 @@ BITCOIN = InstrumentRef(symbol="BTC", kind="crypto")
 
 def make_user(**fields: Any) -> User:
     number = next(_numbers)
-    return User.objects.create_user(f"user{number}@example.com", "a long password", **{"tier": Tier.OPERATOR} | fields)
+    return User.objects.create_user(f"user{number}@example.com", PASSWORD, **{"tier": Tier.OPERATOR} | fields)
 
 
 def make_source(user: User, kind: str = "csv", *, name: str = "", **fields: Any) -> Source:
