@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec
+from typing import Concatenate, ParamSpec, cast
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -27,7 +27,7 @@ def signed_in(
         add_never_cache_headers(response)
         return response
 
-    return guarded
+    return cast("Callable[Concatenate[HttpRequest, P], HttpResponse]", guarded)  # wraps() names the parameter
 
 
 def to_login(request: HttpRequest) -> HttpResponse:

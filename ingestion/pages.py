@@ -1,5 +1,6 @@
 """Browser pages of ingestion: choose a file, see what it holds, follow its import, take it back."""
 
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -36,7 +37,7 @@ def may_import(user: User) -> None:
         raise TierRequired("Importing needs the operator tier. Ask the owner of this installation.")
 
 
-def uploaded(request: HttpRequest) -> UploadedFile:
+def uploaded(request: HttpRequest) -> "UploadedFile[Any]":
     """The file of a form. Raises Invalid for none, and for one larger than any layout may be."""
     file = request.FILES.get("file")
     if not isinstance(file, UploadedFile) or not file.size:

@@ -104,7 +104,7 @@ def run_report(run: ImportRun, *, rejected: list[ImportRow]) -> RunReport:
     """rejected: the first rejected rows, at most MOST_PROBLEMS."""
     card = run_card(run)
     message, note = outcome(run)
-    asks = run.status == JobStatus.NEEDS_MAPPING and run.questions is not None
+    asked = run.questions if run.status == JobStatus.NEEDS_MAPPING else None
     return RunReport(
         card=card,
         stage=SENTENCES.get(run.stage, ""),
@@ -115,7 +115,7 @@ def run_report(run: ImportRun, *, rejected: list[ImportRow]) -> RunReport:
         counts=counts_shown(run) if run.rows else (),
         problems=tuple(rejected),
         more_problems=max(0, run.rejected - len(rejected)),
-        preview=run_preview(run.questions, options=ImportOptions.from_json(run.options)) if asks else None,
+        preview=run_preview(asked, options=ImportOptions.from_json(run.options)) if asked else None,
     )
 
 

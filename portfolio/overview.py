@@ -25,7 +25,7 @@ from stackmotive.common.page_filters import Filters
 TOP = 7
 MOVERS = 4
 TABLE_ROWS = 60
-WIDE, NARROW = {"width": 820, "height": 320}, {"width": 330, "height": 230}
+WIDE, NARROW = (820, 320), (330, 230)
 BREAKDOWNS = {"kind": ("Kind", "kind"), "currency": ("Currency", "currency"), "account": ("Account", "account")}
 PLURALS = {"kind": "kinds", "currency": "currencies", "account": "accounts"}
 OTHERS = "Everything else"
@@ -178,7 +178,7 @@ def drawn_charts(
     ring = charts.allocation_ring(
         [charts.Slice(part.label, part.share, part.swatch) for part in slices_shown(split)], description=ring_label
     )
-    wanted = [line(**WIDE), line(**NARROW)] if points else []
+    wanted = [line(width=width, height=height) for width, height in (WIDE, NARROW)] if points else []
     pictures = chart_images([*wanted, ring] if shares else wanted)
     value_chart = ChartShown("value-chart", line_label, line(), pictures[0], pictures[1]) if points else None
     return value_chart, ChartShown("allocation-chart", ring_label, ring, pictures[-1], "") if shares else None

@@ -24,7 +24,7 @@ def page_context(request: HttpRequest, user: User, page: str) -> tuple[Filters, 
     """The filters of a page, the user's accounts, and what every template of these pages needs."""
     accounts = list(BrokerAccount.objects.visible_to(user).values_list("id", "name", "currency"))
     filters = filters_of(
-        request.GET.dict(),  # type: ignore[arg-type]  # a query has one type of value
+        request.GET.dict(),
         today=valuation_day(user),
         base_currency=user.base_currency,
         accounts=[(pk, currency) for pk, _, currency in accounts],

@@ -69,5 +69,4 @@ def growth(values: Floats, flows: Floats) -> Floats | None:
         return None
     factors = np.ones(values.size)
     np.divide(closed, opened, out=factors[1:], where=counts)
-    grown: Floats = np.cumprod(factors)
-    return grown
+    return np.cumprod(factors).astype(np.float64)

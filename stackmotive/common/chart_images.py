@@ -35,7 +35,7 @@ def draw_svg(spec: Spec) -> str:
     return svg.replace("gradient_", f"g{chart_key(spec)[:8]}_")
 
 
-@shared_task(name="stackmotive.draw_chart", ignore_result=True, soft_time_limit=20)
+@shared_task(name="stackmotive.draw_chart", ignore_result=True, soft_time_limit=20)  # type: ignore[untyped-decorator,unused-ignore]
 def draw_chart(key: str) -> None:
     """Draw the spec that waits under `key`. Only the key travels and is logged: a spec holds its user's figures."""
     spec = cache.get(f"chart-spec:{key}")

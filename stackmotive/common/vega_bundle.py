@@ -4,11 +4,12 @@ Nothing of them is committed: the file is written once per installed version int
 collectstatic gives it a hashed name like any other.
 """
 
+import builtins
 import os
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 from django.conf import settings
 from django.contrib.staticfiles.finders import BaseFinder
@@ -17,6 +18,7 @@ from django.core.checks import CheckMessage
 from django.core.files.storage import FileSystemStorage
 
 NAME = "stackmotive/vega.js"
+SNIPPET = "window.vegaEmbed=vegaEmbed;"
 
 
 def build_folder() -> Path:
@@ -32,7 +34,7 @@ def build_bundle(folder: Path) -> Path:
 
     target.parent.mkdir(parents=True, exist_ok=True)
     half = target.with_suffix(f".{os.getpid()}")
-    half.write_text(vl_convert.javascript_bundle(), encoding="utf-8")
+    half.write_text(vl_convert.javascript_bundle(SNIPPET), encoding="utf-8")
     half.replace(target)
     return target
 
@@ -43,7 +45,11 @@ class VegaBundleFinder(BaseFinder):
     def check(self, **kwargs: Any) -> list[CheckMessage]:
         return []
 
-    def find(self, path: str, find_all: bool = False, **kwargs: Any) -> str | list[str]:
+    @overload
+    def find(self, path: str, find_all: Literal[False] = ...) -> str | None: ...
+    @overload
+    def find(self, path: str, find_all: Literal[True]) -> builtins.list[str]: ...
+    def find(self, path: str, find_all: bool = False, **kwargs: Any) -> str | builtins.list[str] | None:
         if path != NAME:
             return []
         found = str(build_bundle(build_folder()))
