@@ -1,4 +1,6 @@
-"""Staff's view of truth. Only accounts' and instruments' words are edited here; everything computed is read-only."""
+"""Staff's view of truth. Only accounts' and instruments' words are edited here; everything computed is
+read-only.
+"""
 
 from typing import Any
 

@@ -52,8 +52,9 @@ def judge(
 ) -> Verdict:
     """The candidate to believe and the first rule that set it before every other one.
 
-    confirmed: the last day that a candidate's own declared transactions carry it forward to (its as_of where none do).
-    chosen: the source that a decision names. An order without ties: the same candidates in any order, the same answer.
+    confirmed: the last day that a candidate's own declared transactions carry it forward to (its as_of where
+    none do). chosen: the source that a decision names. An order without ties: the same candidates in any
+    order, the same answer.
     """
     if len(candidates) == 1:
         return Verdict(candidates[0], DECISION if candidates[0].source == chosen else ONLY_SOURCE)
@@ -74,7 +75,7 @@ def judge(
     )
     left = list(candidates)
     for name, measure in rules:
-        best = min(measure(one) for one in left)  # type: ignore[type-var]  # one rule measures in one type
+        best = min(measure(one) for one in left)
         kept = [one for one in left if measure(one) == best]
         if len(kept) == 1:
             return Verdict(kept[0], name)
@@ -88,7 +89,9 @@ def agree(first: Decimal, second: Decimal) -> bool:
 
 
 def agree_in_units(first: Decimal, second: Decimal) -> bool:
-    """Whether two quantities differ by no more than the coarser one's precision: 0.123 and 0.1234 do, 1 and 1.4 do not."""
+    """Whether two quantities differ by no more than the coarser one's precision: 0.123 and 0.1234 do, 1 and
+    1.4 do not.
+    """
     places = min(_places(first), _places(second))
     return first == second or (places >= UNIT_PLACES and _equal(first, second, places))
 

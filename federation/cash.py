@@ -31,8 +31,9 @@ class MovesCash(Protocol):
 def cash_effects(row: MovesCash, multiplier: Decimal = Decimal(1)) -> Iterator[tuple[str, Decimal]]:
     """(currency, signed amount) for each currency that `row` moves.
 
-    The stated amount is authoritative and net of fee and tax in its own currency; a fee in another currency moves that one.
-    A trade that states none moves quantity x price x multiplier, less fee and tax, in `currency`.
+    The stated amount is authoritative and net of fee and tax in its own currency; a fee in another currency
+    moves that one. A trade that states none moves quantity x price x multiplier, less fee and tax, in
+    `currency`.
     """
     currency = row.cash_currency or row.currency
     fee_currency = row.fee_currency or currency

@@ -10,10 +10,11 @@ ONE_DAY = timedelta(days=1)
 
 
 def window(content: ContentInfo, start: date, end: date, completeness: Completeness) -> list[Window]:
-    """The coverage of `content` as it counts: a declared window loses its last day where the statement was generated
-    before that day ended, and that day is inferred.
+    """The coverage of `content` as it counts: a declared window loses its last day where the statement was
+    generated before that day ended, and that day is inferred.
 
-    The edition's time is the generation time, or the arrival's where none is stated or it lies before the window's end.
+    The edition's time is the generation time, or the arrival's where none is stated or it lies before the
+    window's end.
     """
     over = datetime.combine(end + ONE_DAY, time(), tzinfo=UTC)
     generated = content.generated_at
@@ -49,10 +50,12 @@ def rows_in_force(rows: Iterable[StagedRow], owned: dict[date, int]) -> tuple[li
 
 
 def reports_in_force(reports: Sequence[Report], windows: Sequence[Window]) -> list[Report]:
-    """The reports of one source, reference and section that count, zeros for what a declared edition no longer lists.
+    """The reports of one source, reference and section that count, zeros for what a declared edition no
+    longer lists.
 
-    On each day that the source reports, the newest edition that lists a holding or declares the whole section speaks;
-    only declared editions close what an earlier day held. Reports whose content states no window add, and close nothing.
+    On each day that the source reports, the newest edition that lists a holding or declares the whole section
+    speaks; only declared editions close what an earlier day held. Reports whose content states no window add,
+    and close nothing.
     """
     editions = {(one.content, one.end): one for one in windows}
     stated: dict[date, dict[int, list[Report]]] = {}
@@ -106,7 +109,9 @@ def unbroken_from(days: Iterable[date], until: date) -> date | None:
 
 
 def unbroken_until(days: Iterable[date], start: date, limit: date) -> date:
-    """Last day of the run of consecutive covered days after `start`, at most `limit`; `start` itself where none follows."""
+    """Last day of the run of consecutive covered days after `start`, at most `limit`; `start` itself where
+    none follows.
+    """
     known = days if isinstance(days, set | dict) else set(days)
     while start < limit and start + ONE_DAY in known:
         start += ONE_DAY

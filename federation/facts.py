@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -21,28 +21,31 @@ from federation.truth import AccountFacts, Facts, Rulings
 from ingestion.models import StagedTransaction
 
 CONTENTS = """
-SELECT c.id, c.source_id, c.layout, c.institution, c.references_issued, c.generated_at, c.default_account, c.cash_mode,
-       c.time_order = 'descending', c.base_currencies::text, a.number, a.arrived_at, r.trigger IN ('pull', 'scheduled')
+SELECT c.id, c.source_id, c.layout, c.institution, c.references_issued, c.generated_at, c.default_account,
+       c.cash_mode, c.time_order = 'descending', c.base_currencies::text, a.number, a.arrived_at,
+       r.trigger IN ('pull', 'scheduled')
 FROM ingestion_content c
 JOIN ingestion_source s ON s.id = c.source_id AND s.user_id = %(user)s AND s.enabled
-JOIN LATERAL (SELECT number, arrived_at, run_id FROM ingestion_arrival WHERE content_id = c.id ORDER BY number DESC LIMIT 1) a
-     ON TRUE
+JOIN LATERAL (
+  SELECT number, arrived_at, run_id FROM ingestion_arrival WHERE content_id = c.id ORDER BY number DESC LIMIT 1
+) a ON TRUE
 LEFT JOIN ingestion_importrun r ON r.id = a.run_id
 WHERE a.number > COALESCE((SELECT MAX(number) FROM ingestion_withdrawal WHERE content_id = c.id), -1)
 ORDER BY c.id
 """
 USAGES = """
-SELECT content_id, account_ref, 'transactions', instrument_key, currency, COUNT(*) FROM ingestion_stagedtransaction
-WHERE content_id = ANY(%(contents)s) GROUP BY 1, 2, 4, 5
-UNION ALL SELECT content_id, account_ref, 'positions', instrument_key, currency, COUNT(*) FROM ingestion_stagedposition
-WHERE content_id = ANY(%(contents)s) GROUP BY 1, 2, 4, 5
+SELECT content_id, account_ref, 'transactions', instrument_key, currency, COUNT(*)
+FROM ingestion_stagedtransaction WHERE content_id = ANY(%(contents)s) GROUP BY 1, 2, 4, 5
+UNION ALL SELECT content_id, account_ref, 'positions', instrument_key, currency, COUNT(*)
+FROM ingestion_stagedposition WHERE content_id = ANY(%(contents)s) GROUP BY 1, 2, 4, 5
 UNION ALL SELECT content_id, account_ref, 'cash', '', currency, COUNT(*) FROM ingestion_stagedcash
 WHERE content_id = ANY(%(contents)s) GROUP BY 1, 2, 5
-UNION ALL SELECT content_id, account_ref, section, '', '', 0 FROM ingestion_coverage WHERE content_id = ANY(%(contents)s)
+UNION ALL SELECT content_id, account_ref, section, '', '', 0
+FROM ingestion_coverage WHERE content_id = ANY(%(contents)s)
 """
 NAMES = """
-SELECT DISTINCT ON (c.source_id, i.key) c.source_id, i.key, i.id, i.symbol, i.name, i.kind, i.isin, i.figi, i.cusip, i.conid,
-       i.exchange, i.currency, i.multiplier
+SELECT DISTINCT ON (c.source_id, i.key) c.source_id, i.key, i.id, i.symbol, i.name, i.kind, i.isin, i.figi, i.cusip,
+       i.conid, i.exchange, i.currency, i.multiplier
 FROM ingestion_stagedinstrument i JOIN ingestion_content c ON c.id = i.content_id
 WHERE i.content_id = ANY(%(contents)s) ORDER BY c.source_id, i.key, i.id
 """
@@ -51,14 +54,14 @@ SELECT content_id, account_ref, section, start, "end", completeness FROM ingesti
 WHERE content_id = ANY(%(contents)s) ORDER BY id
 """
 TRANSACTIONS = """
-SELECT id, content_id, uid, identity, has_own_id, line, account_ref, instrument_key, kind, trade_date, traded_at, local_time,
-       settled_on, reported_on, quantity, price, currency, fee, fee_currency, tax, cash_amount, cash_currency, fx_rate, ratio,
-       external_id, "group", leg, note
+SELECT id, content_id, uid, identity, has_own_id, line, account_ref, instrument_key, kind, trade_date, traded_at,
+       local_time, settled_on, reported_on, quantity, price, currency, fee, fee_currency, tax, cash_amount,
+       cash_currency, fx_rate, ratio, external_id, "group", leg, note
 FROM ingestion_stagedtransaction WHERE content_id = ANY(%(contents)s) ORDER BY id
 """
 POSITIONS = """
-SELECT content_id, account_ref, line, instrument_key, currency, quantity, cost_basis, as_of FROM ingestion_stagedposition
-WHERE content_id = ANY(%(contents)s) ORDER BY id
+SELECT content_id, account_ref, line, instrument_key, currency, quantity, cost_basis, as_of
+FROM ingestion_stagedposition WHERE content_id = ANY(%(contents)s) ORDER BY id
 """
 CASH = """
 SELECT content_id, account_ref, line, '', currency, balance, NULL, as_of FROM ingestion_stagedcash
@@ -83,7 +86,8 @@ COUNTED = "SELECT COUNT(*) FROM ingestion_stagedtransaction WHERE content_id = A
 def rows_of(sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
 
 
 @dataclass(slots=True)
@@ -119,8 +123,10 @@ def resolve(user_id: UUID) -> Resolved:
     contents = {content.id: content for content in map(_content, rows_of(CONTENTS, user=user_id))}
     pulled = {content.source for content in contents.values() if content.pulled}
     sources = {
-        row[0]: SourceInfo(*row, pulled=row[0] in pulled)
-        for row in user.sources.filter(enabled=True).values_list("id", "kind", "priority", "name")
+        source: SourceInfo(source, kind, priority, name, pulled=source in pulled)
+        for source, kind, priority, name in user.sources.filter(enabled=True).values_list(
+            "id", "kind", "priority", "name"
+        )
     }
     wanted = list(contents)
     usages = [Usage(*row) for row in rows_of(USAGES, contents=wanted)]
@@ -173,7 +179,7 @@ def _names(resolved: Resolved, usages: Iterable[Usage]) -> list[Named]:
         naming = (row[0], row[1])
         counts = priced[naming]
         currency = min(counts, key=lambda one: (-counts[one], one)) if counts else ""
-        names.append(Named(*row, accounts=frozenset(used[naming]), row_currency=currency))
+        names.append(replace(Named(*row), accounts=frozenset(used[naming]), row_currency=currency))
     return names
 
 
@@ -247,7 +253,9 @@ def _account_info(account: BrokerAccount) -> AccountInfo:
 
 
 def touched_accounts(resolved: Resolved, *, since: int) -> set[UUID] | None:
-    """Accounts whose facts have changed after number `since`; null where that cannot be told and all must be computed."""
+    """Accounts whose facts have changed after number `since`; null where that cannot be told and all must be
+    computed.
+    """
     if resolved.is_moved or since == 0:
         return None
     if resolved.user.fact_versions.filter(number__gt=since).exclude(cause__in=TOLD_CAUSES).exists():
@@ -274,7 +282,9 @@ def touched_accounts(resolved: Resolved, *, since: int) -> set[UUID] | None:
 
 
 def _accounts_named(resolved: Resolved, named: Iterable[tuple[Any, ...]]) -> set[UUID]:
-    """The accounts of (content, source, default account, reference), of withdrawn contents by the stored links."""
+    """The accounts of (content, source, default account, reference), of withdrawn contents by the stored
+    links.
+    """
     links = AccountLink.objects.filter(source__user=resolved.user).values_list("source_id", "reference", "account_id")
     stored = {(source, reference): account for source, reference, account in links}
     found: set[UUID] = set()
@@ -291,7 +301,9 @@ def _accounts_named(resolved: Resolved, named: Iterable[tuple[Any, ...]]) -> set
 
 
 def rows_to_read(resolved: Resolved, accounts: Collection[UUID] | None) -> int:
-    """How many staged rows computing `accounts` (null = all) takes: every row of each source that speaks of one."""
+    """How many staged rows computing `accounts` (null = all) takes: every row of each source that speaks of
+    one.
+    """
     spots = resolved.accounts.spots
     sources = {spot[0] for spot, account in spots.items() if accounts is None or account in accounts}
     contents = [content.id for content in resolved.contents.values() if content.source in sources]

@@ -21,7 +21,7 @@ _lookup: PositionLookup = _nothing
 
 def answer_with(lookup: PositionLookup) -> None:
     """Set who knows positions; called once, when the apps are ready."""
-    global _lookup  # noqa: PLW0603  # a registry of one
+    global _lookup  # a registry of one
     _lookup = lookup
 
 

@@ -1,4 +1,6 @@
-"""Rows of one source that are the same row (DESIGN 5.6): overlapping files state it twice, the ledger has it once."""
+"""Rows of one source that are the same row (DESIGN 5.6): overlapping files state it twice, the ledger has it
+once.
+"""
 
 from collections.abc import Iterable, Mapping
 
@@ -13,8 +15,8 @@ def legs(
 ) -> list[Leg]:
     """One leg for each identity that has a row in force, in the order they were first recorded.
 
-    The ordinal among equal rows is part of the identity, so that twins of overlapping files count as often as the file
-    that has most of them. The newest edition speaks; every row of the identity is a member.
+    The ordinal among equal rows is part of the identity, so that twins of overlapping files count as often as
+    the file that has most of them. The newest edition speaks; every row of the identity is a member.
     editions: content -> its newest edition.
     """
     members: dict[str, list[StagedRow]] = {}
@@ -38,7 +40,9 @@ def legs(
 
 
 def events(stated: Iterable[Leg]) -> list[Event]:
-    """Legs of one source put together by the group that the source states; each other leg is an event of its own."""
+    """Legs of one source put together by the group that the source states; each other leg is an event of its
+    own.
+    """
     grouped: dict[tuple[str, str], list[Leg]] = {}
     result: list[Event] = []
     for leg in stated:

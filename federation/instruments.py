@@ -1,4 +1,5 @@
-"""Which names mean the same instrument (DESIGN 5.5; docs/decisions/instruments.md says why each rule is as it is).
+"""Which names mean the same instrument (DESIGN 5.5; docs/decisions/instruments.md says why each rule is as it
+is).
 
 A naming is how one source names an instrument; an instrument is a connected component of namings.
 """
@@ -25,7 +26,9 @@ Naming = tuple[UUID, str]
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What a source says of an instrument under one key; `first` = smallest staged id, `accounts` where it is used."""
+    """What a source says of an instrument under one key; `first` = smallest staged id, `accounts` where it is
+    used.
+    """
 
     source: UUID
     key: str
@@ -241,7 +244,9 @@ def _own_instrument(
     claimed: set[UUID],
     linked: set[UUID | None],
 ) -> Instrument | None:
-    """What was made for one of the namings, else what one of them meant before, else one made by hand that fits."""
+    """What was made for one of the namings, else what one of them meant before, else one made by hand that
+    fits.
+    """
     links = [link for one in component if (link := known.links.get(one.naming))]
     for wanted in [link.own_id for link in links] + [link.instrument_id for link in links]:
         if wanted and wanted not in claimed and known.instruments[wanted].user_id is not None:

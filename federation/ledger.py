@@ -1,4 +1,5 @@
-"""Writing what follows from the facts: only rows that differ are touched, so an unchanged run writes none (DESIGN 5.12).
+"""Writing what follows from the facts: only rows that differ are touched, so an unchanged run writes none
+(DESIGN 5.12).
 
 Rows are compared in memory with what is stored and go in by COPY. Call under the user's ledger lock.
 """
@@ -31,11 +32,12 @@ TRANSACTION_COLUMNS = tuple(
 )
 CLAIM_COLUMNS = ("transaction_id", "staged_id", "source_id", "won", "rule")
 BALANCE_COLUMNS = (
-    "user_id", "account_id", "instrument_id", "currency", "as_of", "value", "cost_basis", "source_id", "rule", "candidates",
+    "user_id", "account_id", "instrument_id", "currency", "as_of", "value", "cost_basis", "source_id", "rule",
+    "candidates",
 )  # fmt: skip
 CONFLICT_COLUMNS = (
-    "id", "user_id", "kind", "key", "account_id", "instrument_id", "candidates", "winner", "rule", "status", "difference",
-    "effect_base",
+    "id", "user_id", "kind", "key", "account_id", "instrument_id", "candidates", "winner", "rule", "status",
+    "difference", "effect_base",
 )  # fmt: skip
 HASH_MODULUS = 1 << 256
 ROW_DAY = TRANSACTION_COLUMNS.index("trade_date")
@@ -66,7 +68,9 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A derived table. `scope`: the column whose values say which rows a run computed; `key`: columns that identify a row."""
+    """A derived table. `scope`: the column whose values say which rows a run computed; `key`: columns that
+    identify a row.
+    """
 
     name: str
     columns: tuple[str, ...]
@@ -104,7 +108,7 @@ def stored_rows(table: Table, accounts: Collection[UUID]) -> dict[Hashable, Row]
         columns,
         sql.Identifier(table.name),
         sql.SQL(table.joined),
-        sql.SQL(scope),  # type: ignore[arg-type]  # constants
+        sql.SQL(scope),
     )
     with connection.cursor() as cursor:
         cursor.execute(statement, [list(accounts)])
@@ -217,7 +221,8 @@ def transaction_rows(rows: Iterable[LedgerRow]) -> list[Row]:
 class Fingerprint:
     """A hash of ledger rows that does not depend on their ids or order and can be moved on by a difference.
 
-    The sum of the SHA-256 of each row, modulo 2**256: the same rows give the same one, however they came about.
+    The sum of the SHA-256 of each row, modulo 2**256: the same rows give the same one, however they came
+    about.
     """
 
     def __init__(self, start: str = "0") -> None:

@@ -1,7 +1,8 @@
 """Which events of different sources are the same event (DESIGN 5.7). A pure step per account.
 
-Sources come in order of authority. The first one's events are anchors; each further source is paired with anchors, and what
-finds no partner becomes an anchor itself. Rows of one source never pair with each other, and no event is used twice.
+Sources come in order of authority. The first one's events are anchors; each further source is paired with
+anchors, and what finds no partner becomes an anchor itself. Rows of one source never pair with each other,
+and no event is used twice.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -23,7 +24,9 @@ PAID_OUT = frozenset({"withdrawal", "transfer_out"})
 
 @dataclass(slots=True)
 class Joined:
-    """One event of the account: what each source states of it, the most believed first, and how each was paired."""
+    """One event of the account: what each source states of it, the most believed first, and how each was
+    paired.
+    """
 
     events: list[Event]
     passes: list[str] = field(default_factory=lambda: ["anchor"])
@@ -268,7 +271,9 @@ def _price_distance(anchor: Event, event: Event) -> tuple[int, Decimal] | None:
 
 
 def _days_apart(anchor: Event, event: Event) -> int | None:
-    """Days between two events that may be one: one where a side lacks a time, up to four where one is settlement-dated."""
+    """Days between two events that may be one: one where a side lacks a time, up to four where one is
+    settlement-dated.
+    """
     first, second = anchor.legs[0].row, event.legs[0].row
     apart = abs(first.trade_date - second.trade_date)
     if apart <= ONE_DAY and (first.traded_at is None or second.traded_at is None):

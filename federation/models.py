@@ -1,7 +1,7 @@
 """Truth: whose account is whose, what instrument is meant, whom to believe, and the one ledger that follows.
 
-Transactions, claims, reported balances and conflicts are computed from the facts and can be thrown away and computed again
-with the same ids; decisions are facts.
+Transactions, claims, reported balances and conflicts are computed from the facts and can be thrown away and
+computed again with the same ids; decisions are facts.
 """
 
 from django.conf import settings
@@ -124,7 +124,9 @@ class InstrumentKind(models.TextChoices):
 
 
 class Instrument(models.Model):
-    """Something that can be held. Catalog rows (user null) are shared and not changed by any user's facts; others are private."""
+    """Something that can be held. Catalog rows (user null) are shared and not changed by any user's facts;
+    others are private.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(
@@ -349,7 +351,9 @@ class Conflict(models.Model):
 
 
 class Decision(models.Model):
-    """What the user said, once and for all later syncs: append-only, keyed by source-side identities, revocable."""
+    """What the user said, once and for all later syncs: append-only, keyed by source-side identities,
+    revocable.
+    """
 
     class Kind(models.TextChoices):
         CHOOSE = "choose"
@@ -401,7 +405,9 @@ class LedgerVersion(models.Model):
 
 
 class LedgerState(models.Model):
-    """How far a user's truth and figures have come: the durable queue that signals wake and beat sweeps (DESIGN 5.12)."""
+    """How far a user's truth and figures have come: the durable queue that signals wake and beat sweeps
+    (DESIGN 5.12).
+    """
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="ledger_state")
     facts_version = models.PositiveBigIntegerField(default=0)  # the FactVersion that the ledger includes

@@ -16,7 +16,9 @@ CORPORATE_ACTIONS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a row stood in its file: `time` as text that sorts ("" where only the day is known), `line` ascending in time."""
+    """Where a row stood in its file: `time` as text that sorts ("" where only the day is known), `line`
+    ascending in time.
+    """
 
     time: str
     line: int
@@ -26,8 +28,8 @@ class Place:
 def order_days(rows: Sequence[LedgerRow], places: dict[UUID, Place]) -> list[LedgerRow]:
     """The rows of one account in order, their `position` inside the day set.
 
-    Corporate actions first, then time where stated, position in the file, identity. Where date-only rows would take an
-    instrument below 0 inside the day and not at its end, those that add units come first.
+    Corporate actions first, then time where stated, position in the file, identity. Where date-only rows
+    would take an instrument below 0 inside the day and not at its end, those that add units come first.
     """
     days: dict[date, list[LedgerRow]] = defaultdict(list)
     for row in rows:

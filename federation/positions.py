@@ -1,6 +1,8 @@
-"""Reports against the ledger (DESIGN 5.9): what an account is believed to hold, and what no transaction explains.
+"""Reports against the ledger (DESIGN 5.9): what an account is believed to hold, and what no transaction
+explains.
 
-A report asserts the close of one day. What the ledger lacks becomes computed adjustments, never staged and never income.
+A report asserts the close of one day. What the ledger lacks becomes computed adjustments, never staged and
+never income.
 """
 
 from bisect import bisect_right
@@ -38,7 +40,9 @@ class Movements:
         return first != last or any(after < day <= until for day, _ in self.ratios)
 
     def carry(self, held: Decimal, after: date, until: date) -> Decimal:
-        """`held` at the close of `after`, moved on to the close of `until`. A split counts at the start of its day."""
+        """`held` at the close of `after`, moved on to the close of `until`. A split counts at the start of
+        its day.
+        """
         for day, ratio in self.ratios:
             if after < day <= until:
                 before = day - ONE_DAY
@@ -108,9 +112,9 @@ def settle(
 ) -> Settled:
     """Winners day by day and the adjustments between them.
 
-    cover: by source. declared_days: days of the account that any source declares whole. chosen: the source a decision names
-    for reports of a day. tolerance: a gap at or under it is none. by_transactions: how the account is tracked; by
-    reports alone, adjustments are the steps between them.
+    cover: by source. declared_days: days of the account that any source declares whole. chosen: the source a
+    decision names for reports of a day. tolerance: a gap at or under it is none. by_transactions: how the
+    account is tracked; by reports alone, adjustments are the steps between them.
     """
     balances: list[Balance] = []
     adjustments: list[Adjustment] = []
@@ -153,7 +157,9 @@ def settle(
 
 
 def _rolled(holding: Holding, report: Report, day: date, cover: dict[UUID, SourceCover]) -> Candidate:
-    """A report moved on to `day` by its own source's transactions, or by the ledger's where it has none for the span."""
+    """A report moved on to `day` by its own source's transactions, or by the ledger's where it has none for
+    the span.
+    """
     if report.as_of == day:
         return Candidate(report.source, report.value, report.as_of, report.cost_basis)
     known = cover.get(report.source, SourceCover()).known
@@ -189,7 +195,9 @@ def _adjustment(
 
 
 def _cost_of_gap(holding: Holding, report: Report, before: Report | None, *, is_opening: bool) -> Decimal | None:
-    """What the units of a gap cost by the reports alone: known only where no transaction moved the holding in between."""
+    """What the units of a gap cost by the reports alone: known only where no transaction moved the holding in
+    between.
+    """
     if report.cost_basis is None:
         return None
     if is_opening or before is None:

@@ -1,4 +1,6 @@
-"""Where a ledger row or a reported balance came from: claims, winner, rule, raw rows and the imports that brought them."""
+"""Where a ledger row or a reported balance came from: claims, winner, rule, raw rows and the imports that
+brought them.
+"""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -21,7 +23,9 @@ from ingestion.models import Content, ImportRun, Source, StagedCash, StagedPosit
 
 @dataclass(frozen=True, slots=True)
 class RawRow:
-    """A staged row as its source stated it, and the runs that brought it. `values` holds what was stated, nulls left out."""
+    """A staged row as its source stated it, and the runs that brought it. `values` holds what was stated,
+    nulls left out.
+    """
 
     source: UUID
     source_name: str
@@ -32,7 +36,9 @@ class RawRow:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Why a figure is what it is: every claim, the winner, the rule that set it before the others, and the raw rows."""
+    """Why a figure is what it is: every claim, the winner, the rule that set it before the others, and the
+    raw rows.
+    """
 
     winner: UUID | None
     rule: str
@@ -49,9 +55,13 @@ STATED = (
 
 
 def transaction_provenance(row: Transaction) -> Provenance:
-    """Where a ledger row came from. An adjustment has no claims: the reports on its day are what it follows from."""
+    """Where a ledger row came from. An adjustment has no claims: the reports on its day are what it follows
+    from.
+    """
     if row.kind == TransactionKind.ADJUSTMENT:
-        return _report_provenance(row.user_id, row.account_id, row.instrument_id, row.cash_currency if not row.instrument_id else "")
+        return _report_provenance(
+            row.user_id, row.account_id, row.instrument_id, row.cash_currency if not row.instrument_id else ""
+        )
     claims = list(Claim.objects.filter(transaction=row).select_related("source", "staged").order_by("-won", "staged"))
     winner = next((claim for claim in claims if claim.won), None)
     imports = _imports({claim.staged.content_id for claim in claims})
@@ -73,7 +83,9 @@ def transaction_provenance(row: Transaction) -> Provenance:
             )
             for claim in claims[:MOST_RAW_ROWS]
         ],
-        conflicts=list(Conflict.objects.filter(user=row.user_id, key__startswith=f"transaction:{row.pk}:").order_by("key")),
+        conflicts=list(
+            Conflict.objects.filter(user=row.user_id, key__startswith=f"transaction:{row.pk}:").order_by("key")
+        ),
     )  # fmt: skip
 
 
@@ -112,16 +124,30 @@ def _raw_reports(user_id: UUID, latest: ReportedBalance, names: dict[UUID, str])
         for row in positions.order_by("pk"):
             source = row.content.source_id
             if (source, row.instrument_key) in keys and days[source] == row.as_of:
-                told = {"quantity": row.quantity, "cost_basis": row.cost_basis, "currency": row.currency, "as_of": row.as_of}
+                told = {
+                    "quantity": row.quantity,
+                    "cost_basis": row.cost_basis,
+                    "currency": row.currency,
+                    "as_of": row.as_of,
+                }
                 stated.append((source, row.content_id, row.line, told | {"account_ref": row.account_ref}))
     else:
-        balances = StagedCash.objects.filter(content__in=in_force, currency=latest.currency, as_of__in=set(days.values()))
+        balances = StagedCash.objects.filter(
+            content__in=in_force, currency=latest.currency, as_of__in=set(days.values())
+        )
         for cash in balances.select_related("content").order_by("pk"):
             if days[cash.content.source_id] == cash.as_of:
-                told = {"balance": cash.balance, "currency": cash.currency, "as_of": cash.as_of, "account_ref": cash.account_ref}
+                told = {
+                    "balance": cash.balance,
+                    "currency": cash.currency,
+                    "as_of": cash.as_of,
+                    "account_ref": cash.account_ref,
+                }
                 stated.append((cash.content.source_id, cash.content_id, cash.line, told))
     spots = _accounts_of({(source, told["account_ref"]) for source, _, _, told in stated})
-    stated = [one for one in stated if spots.get((one[0], one[3]["account_ref"]), latest.account_id) == latest.account_id]
+    stated = [
+        one for one in stated if spots.get((one[0], one[3]["account_ref"]), latest.account_id) == latest.account_id
+    ]
     imports = _imports({content for _, content, _, _ in stated})
     return [
         RawRow(
@@ -137,7 +163,10 @@ def _raw_reports(user_id: UUID, latest: ReportedBalance, names: dict[UUID, str])
 
 def _accounts_of(spots: set[tuple[UUID, str]]) -> dict[tuple[UUID, str], UUID | None]:
     links = AccountLink.objects.filter(source__in={source for source, _ in spots})
-    return {(source, reference): account for source, reference, account in links.values_list("source_id", "reference", "account_id")}
+    return {
+        (source, reference): account
+        for source, reference, account in links.values_list("source_id", "reference", "account_id")
+    }
 
 
 def _imports(contents_wanted: set[int]) -> dict[int, list[dict[str, Any]]]:

@@ -1,4 +1,5 @@
-"""What the pure rules of federation work on: staged facts with their accounts and instruments resolved, and what follows.
+"""What the pure rules of federation work on: staged facts with their accounts and instruments resolved, and
+what follows.
 
 No module that imports this one touches the database. Signs: + into the account. Days are the statements' own.
 """
@@ -14,7 +15,9 @@ Completeness = Literal["declared", "inferred", "broken"]
 
 @dataclass(frozen=True, slots=True)
 class SourceInfo:
-    """A believed source. `pulled`: its newest statement was fetched, not uploaded (decides how soon it is stale)."""
+    """A believed source. `pulled`: its newest statement was fetched, not uploaded (decides how soon it is
+    stale).
+    """
 
     id: UUID
     kind: str
@@ -108,7 +111,9 @@ class StagedRow:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A source's statement of a position (instrument set) or of cash (instrument null) at the close of `as_of`."""
+    """A source's statement of a position (instrument set) or of cash (instrument null) at the close of
+    `as_of`.
+    """
 
     content: int
     source: UUID
@@ -231,7 +236,9 @@ class Candidate:
 
 @dataclass(slots=True)
 class Balance:
-    """A reported balance in force: the winner's value on `as_of`, and every candidate rolled forward to that day."""
+    """A reported balance in force: the winner's value on `as_of`, and every candidate rolled forward to that
+    day.
+    """
 
     key: HoldingKey
     as_of: date

@@ -1,4 +1,6 @@
-"""Reading truth: accounts, the ledger, what is unexplained, what sources disagree about, and where it came from."""
+"""Reading truth: accounts, the ledger, what is unexplained, what sources disagree about, and where it came
+from.
+"""
 
 from collections import defaultdict
 from collections.abc import Collection
@@ -56,14 +58,12 @@ def is_own_account(*, user_id: UUID, account_id: UUID) -> bool:
 
 
 def accounts(user: User) -> QuerySet[BrokerAccount]:
-    """The user's accounts by name, with their institution and whether a source other than the user's hand claims them."""
+    """The user's accounts by name, with their institution and whether a source other than the user's hand
+    claims them.
+    """
     claimed = AccountLink.objects.filter(Q(account=OuterRef("pk")) | Q(automatic=OuterRef("pk")))
-    return (
-        BrokerAccount.objects.visible_to(user)
-        .select_related("institution")
-        .annotate(is_claimed=Exists(claimed))
-        .order_by("name", "pk")
-    )
+    rows: QuerySet[BrokerAccount] = BrokerAccount.objects.visible_to(user).select_related("institution")
+    return rows.annotate(is_claimed=Exists(claimed)).order_by("name", "pk")
 
 
 def account_links(user: User) -> QuerySet[AccountLink]:
@@ -118,8 +118,8 @@ def versions(user: User) -> QuerySet[LedgerVersion]:
 class Unexplained:
     """What the latest report of a holding has beyond what transactions explain: the sum of its adjustments.
 
-    `opening` is the part of `quantity` that stands before the covered history. An account that is tracked by reports alone
-    has nothing to explain.
+    `opening` is the part of `quantity` that stands before the covered history. An account that is tracked by
+    reports alone has nothing to explain.
     """
 
     account: UUID
@@ -148,7 +148,9 @@ def unexplained(user: User, *, accounts: Collection[UUID] | None = None) -> list
         sums[holding] += amount
         if note == OPENING_BALANCE:
             openings[holding] += amount
-    latest = reports.order_by("account_id", "instrument_id", "currency", "-as_of").distinct("account_id", "instrument_id", "currency")
+    latest = reports.order_by("account_id", "instrument_id", "currency", "-as_of").distinct(
+        "account_id", "instrument_id", "currency"
+    )
     result = []
     for report in latest:
         holding = (report.account_id, HoldingKey(report.instrument_id, report.currency))
@@ -161,7 +163,9 @@ def unexplained(user: User, *, accounts: Collection[UUID] | None = None) -> list
 
 
 def conflicts(user: User) -> QuerySet[Conflict]:
-    """What sources disagree about, the costliest first; what cannot be priced comes before what is known to be small."""
+    """What sources disagree about, the costliest first; what cannot be priced comes before what is known to
+    be small.
+    """
     rows = Conflict.objects.visible_to(user).select_related("account", "instrument")
     return rows.order_by(F("effect_base").desc(nulls_first=True), "key")
 
@@ -183,7 +187,8 @@ def instruments(user: User) -> QuerySet[Instrument]:
 
 
 def resolve_instrument(user: User, named: UUID | InstrumentRef) -> tuple[Instrument, Listing | None]:
-    """The instrument and listing that an id or a name means to `user`: identifiers first, then a ticker that fits one.
+    """The instrument and listing that an id or a name means to `user`: identifiers first, then a ticker that
+    fits one.
 
     Raises UnknownInstrument, AmbiguousInstrument.
     """

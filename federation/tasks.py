@@ -1,4 +1,6 @@
-"""Celery's edge of reconciliation. The durable queue is the difference between a user's facts and their ledger's."""
+"""Celery's edge of reconciliation. The durable queue is the difference between a user's facts and their
+ledger's.
+"""
 
 from uuid import UUID
 

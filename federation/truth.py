@@ -152,7 +152,9 @@ class _AccountTruth:
         return any(key in self.facts.rulings.booked for key in _identities(joined.events))
 
     def _book(self, joined: Joined) -> None:
-        """Write the event's legs: the winner gives the whole tuple, the others claim and fill what it leaves open."""
+        """Write the event's legs: the winner gives the whole tuple, the others claim and fill what it leaves
+        open.
+        """
         winner, rule = self._winner(joined)
         is_manual = all(self.facts.sources[event.source].by_hand for event in joined.events)
         claimants: list[list[tuple[Leg, Event, str]]] = [[] for _ in winner.legs]
@@ -262,7 +264,9 @@ class _AccountTruth:
             )
 
     def _leave_out(self, joined: Joined) -> None:
-        """An event that only a lower source has, on a day another source declares whole: not booked, and said so."""
+        """An event that only a lower source has, on a day another source declares whole: not booked, and said
+        so.
+        """
         event = joined.events[0]
         for leg in event.legs:
             row = leg.row

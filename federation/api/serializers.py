@@ -15,7 +15,7 @@ MOST_KEYS = 20
 class CandidateSerializer(serializers.Serializer[Any]):
     """What one source says."""
 
-    source = serializers.UUIDField()
+    source = serializers.UUIDField()  # type: ignore[assignment]  # DRF's own attribute of that name is only an argument here
     value = serializers.CharField(help_text="A decimal number; empty where the source has no such row.")
     as_of = serializers.DateField()
 
@@ -30,8 +30,8 @@ class ConflictSerializer(serializers.ModelSerializer[Conflict]):
     class Meta:
         model = Conflict
         fields = [
-            "id", "kind", "key", "account", "account_name", "instrument", "symbol", "candidates", "winner", "rule", "status",
-            "difference", "effect_base",
+            "id", "kind", "key", "account", "account_name", "instrument", "symbol", "candidates", "winner", "rule",
+            "status", "difference", "effect_base",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -42,7 +42,9 @@ class ResolveSerializer(serializers.Serializer[Any]):
     choose = serializers.UUIDField(required=False, help_text="The source to believe.")
     book = serializers.BooleanField(required=False, help_text="Book the row that one source alone has.")
     ignore = serializers.BooleanField(required=False, help_text="Leave it as it is; holds while the evidence does.")
-    remember = serializers.BooleanField(default=True, help_text="false: the choice is for the reports compared now only.")
+    remember = serializers.BooleanField(
+        default=True, help_text="false: the choice is for the reports compared now only."
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         said = [name for name in ("choose", "book", "ignore") if attrs.get(name)]
@@ -64,7 +66,9 @@ class DecisionSerializer(serializers.ModelSerializer[Decision]):
 
 class DecisionRequestSerializer(serializers.Serializer[Any]):
     kind = serializers.ChoiceField(choices=Decision.Kind.choices)
-    keys = serializers.DictField(help_text='{"key": a conflict\'s key}, or rows, a reference, or an account with a holding.')
+    keys = serializers.DictField(
+        help_text='{"key": a conflict\'s key}, or rows, a reference, or an account with a holding.'
+    )
     value = serializers.DictField(required=False, help_text='{"source": id} to choose, {"account": id} to link.')
 
     def validate_keys(self, keys: dict[str, Any]) -> dict[str, Any]:
@@ -104,7 +108,7 @@ class LedgerVersionSerializer(serializers.ModelSerializer[LedgerVersion]):
 
 
 class ClaimSerializer(serializers.Serializer[Any]):
-    source = serializers.UUIDField()
+    source = serializers.UUIDField()  # type: ignore[assignment]  # DRF's own attribute of that name is only an argument here
     source_name = serializers.CharField()
     won = serializers.BooleanField()
     rule = serializers.CharField()
@@ -121,7 +125,7 @@ class ImportedBySerializer(serializers.Serializer[Any]):
 
 
 class RawRowSerializer(serializers.Serializer[Any]):
-    source = serializers.UUIDField()
+    source = serializers.UUIDField()  # type: ignore[assignment]  # DRF's own attribute of that name is only an argument here
     source_name = serializers.CharField()
     line = serializers.IntegerField()
     values = serializers.SerializerMethodField()

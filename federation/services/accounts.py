@@ -51,7 +51,9 @@ def delete_account(*, account: BrokerAccount) -> None:
     """Delete an account that nothing in force speaks of. Raises AccountClaimed."""
     lock_ledger(account.user_id)
     if account.transactions.exists() or selectors.contents_naming(account).exists():
-        raise AccountClaimed("Undo the imports and delete the rows by hand that belong to it first, or ignore their reference.")
+        raise AccountClaimed(
+            "Undo the imports and delete the rows by hand that belong to it first, or ignore their reference."
+        )
     AccountLink.objects.filter(account=account).delete()
     AccountLink.objects.filter(automatic=account).delete()
     account.delete()
@@ -70,4 +72,3 @@ def _record(account: BrokerAccount, values: dict[str, Any]) -> None:
     AccountSetting.objects.bulk_create(
         AccountSetting(account=account, key=name, value=value, number=number) for name, value in values.items()
     )
-

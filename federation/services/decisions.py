@@ -1,4 +1,6 @@
-"""What the user says once and for all later syncs (DESIGN 5.8): recorded as facts, keyed by what sources call things."""
+"""What the user says once and for all later syncs (DESIGN 5.8): recorded as facts, keyed by what sources call
+things.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -48,7 +50,9 @@ def decide(*, user: User, kind: str, keys: Mapping[str, Any], value: Mapping[str
 def revoke(*, decision: Decision) -> Decision:
     """Take a decision back; the ledger is again what the rules make it. Raises AlreadyRevoked."""
     with transaction.atomic():
-        number = next_fact_number(user_id=decision.user_id, cause=CAUSE)  # holds the user's counter: no second one comes between
+        number = next_fact_number(
+            user_id=decision.user_id, cause=CAUSE
+        )  # holds the user's counter: no second one comes between
         _, is_new = DecisionRevocation.objects.get_or_create(decision=decision, defaults={"number": number})
         if not is_new:
             raise AlreadyRevoked("It does not count any more.")
@@ -159,7 +163,10 @@ def _check(user: User, kind: str, keys: Mapping[str, Any], value: Mapping[str, A
 def _pairs(given: Any) -> list[list[str]]:
     is_list = isinstance(given, Sequence) and not isinstance(given, str) and 0 < len(given) <= MOST_ROWS
     if not is_list or any(
-        not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2 or not all(isinstance(x, str) for x in pair)
+        not isinstance(pair, Sequence)
+        or isinstance(pair, str)
+        or len(pair) != 2
+        or not all(isinstance(x, str) for x in pair)
         for pair in given
     ):
         raise UnfitDecision("Name rows and references as pairs: [source id, what the source calls it].")
@@ -167,20 +174,22 @@ def _pairs(given: Any) -> list[list[str]]:
 
 
 def _own_row(user: User, source: str, identity: str) -> None:
-    rows = StagedTransaction.objects.filter(content__source=_own_source(user, source), identity=identity[:LONGEST_IDENTITY])
+    rows = StagedTransaction.objects.filter(
+        content__source=_own_source(user, source), identity=identity[:LONGEST_IDENTITY]
+    )
     if len(identity) > LONGEST_IDENTITY or not rows.exists():
         raise UnfitDecision("This source never stated such a row.")
 
 
 def _own_source(user: User, source: Any) -> Source:
-    found = Source.objects.visible_to(user).filter(pk=_uuid(source)).first()
+    found: Source | None = Source.objects.visible_to(user).filter(pk=_uuid(source)).first()
     if found is None:
         raise UnfitDecision("Name one of your sources.")
     return found
 
 
 def _own_account(user: User, account: Any) -> BrokerAccount:
-    found = BrokerAccount.objects.visible_to(user).filter(pk=_uuid(account)).first()
+    found: BrokerAccount | None = BrokerAccount.objects.visible_to(user).filter(pk=_uuid(account)).first()
     if found is None:
         raise UnfitDecision("Name one of your accounts.")
     return found

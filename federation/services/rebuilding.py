@@ -19,7 +19,9 @@ from federation.services.reconciliation import (
 
 @transaction.atomic
 def rebuild(user_id: UUID) -> Reconciled:
-    """Delete the derived rows of a user and compute them from the facts. Figures are behind from the first day on."""
+    """Delete the derived rows of a user and compute them from the facts. Figures are behind from the first
+    day on.
+    """
     lock_ledger(user_id)
     Claim.objects.filter(transaction__user=user_id).delete()
     Transaction.objects.filter(user=user_id).delete()
@@ -30,7 +32,9 @@ def rebuild(user_id: UUID) -> Reconciled:
 
 
 def differences_from_facts(user_id: UUID) -> list[str]:
-    """What is stored but does not follow from the facts, or follows and is not stored: one line per row. Writes nothing."""
+    """What is stored but does not follow from the facts, or follows and is not stored: one line per row.
+    Writes nothing.
+    """
     state = LedgerState.objects.filter(user=user_id).first() or LedgerState(user_id=user_id)
     resolved, facts, draft = draft_of(user_id)
     found = []
@@ -40,7 +44,11 @@ def differences_from_facts(user_id: UUID) -> list[str]:
     accounts |= {about.account.id for about in facts.accounts}
     for table, difference in zip(TABLES, differences(draft, accounts), strict=True):
         name = table.name.removeprefix("federation_")
-        for word, rows in (("missing", difference.inserted), ("different", difference.changed), ("surplus", difference.gone)):
+        for word, rows in (
+            ("missing", difference.inserted),
+            ("different", difference.changed),
+            ("surplus", difference.gone),
+        ):
             found += [f"{name} {key} is {word}" for key in rows]
     version = LedgerVersion.objects.filter(user=user_id, number=state.ledger_version).first()
     content = ledger.Fingerprint()

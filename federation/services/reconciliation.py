@@ -53,10 +53,11 @@ class Reconciled:
 
 
 def reconcile(user_id: UUID, *, accounts: Collection[UUID] | None = None, cause: str = "facts") -> LedgerVersion | None:
-    """Make the user's ledger include all facts committed so far. Returns the new version, null where no row changed.
+    """Make the user's ledger include all facts committed so far. Returns the new version, null where no row
+    changed.
 
-    accounts: what to compute instead of finding it out; the caller knows that nothing else was touched. Raises LedgerBusy
-    where the facts change faster than they are read.
+    accounts: what to compute instead of finding it out; the caller knows that nothing else was touched.
+    Raises LedgerBusy where the facts change faster than they are read.
     """
     return bring_up_to_date(user_id, accounts=accounts, cause=cause).version
 
@@ -80,7 +81,8 @@ def bring_up_to_date(
 
 
 def apply_now(user_id: UUID, *, accounts: Collection[UUID]) -> Reconciled | None:
-    """Include an edit by hand in the request that made it; null where it would take too long and a worker does it.
+    """Include an edit by hand in the request that made it; null where it would take too long and a worker
+    does it.
 
     accounts: those that the edit touched.
     """
@@ -183,8 +185,8 @@ def _conflict_row(
         status = Conflict.Status.SETTLED
     difference = None if one.difference is None else _recorded(one.difference)
     return (
-        uuid5(DERIVED, f"conflict:{user}:{one.key}"), user, one.kind, one.key, one.account, one.instrument, one.candidates,
-        one.winner, one.rule, status.value, difference, effect,
+        uuid5(DERIVED, f"conflict:{user}:{one.key}"), user, one.kind, one.key, one.account, one.instrument,
+        one.candidates, one.winner, one.rule, status.value, difference, effect,
     )  # fmt: skip
 
 

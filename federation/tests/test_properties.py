@@ -1,4 +1,6 @@
-"""The ledger is a function of the facts: order, repetition and partition of the work change nothing (DESIGN 5.1)."""
+"""The ledger is a function of the facts: order, repetition and partition of the work change nothing (DESIGN
+5.1).
+"""
 
 from collections.abc import Sequence
 from io import StringIO
@@ -13,9 +15,10 @@ from accounts.models import User
 from federation import ledger
 from federation.facts import load, resolve
 from federation.models import Claim, Conflict, LedgerVersion, ReportedBalance, Transaction
+from federation.rows import Stated
 from federation.services import bring_up_to_date, decide, differences_from_facts, reconcile
 from federation.tests.factories import covers, make_source, make_user, position, split, stage, trade, withdraw
-from federation.truth import AccountFacts, Facts, Stated, Truth, compute
+from federation.truth import AccountFacts, Facts, Truth, compute
 from ingestion.adapters.base import TransactionRow
 from ingestion.models import Content, Source
 
@@ -27,12 +30,14 @@ PRICES = ("5", "5.01", "7")
 
 def stored(user: User) -> dict[str, list[tuple[object, ...]]]:
     """Every derived row of a user, ids included."""
+    claims = Claim.objects.filter(transaction__user=user).order_by("staged")
+    balances = ReportedBalance.objects.filter(user=user).order_by("account", "instrument", "as_of")
     return {
         "transactions": list(Transaction.objects.filter(user=user).order_by("id").values_list()),
-        "claims": list(Claim.objects.filter(transaction__user=user).order_by("staged").values_list("transaction", "staged", "won", "rule")),
-        "balances": list(ReportedBalance.objects.filter(user=user).order_by("account", "instrument", "as_of").values_list("value", "source", "rule")),
+        "claims": list(claims.values_list("transaction", "staged", "won", "rule")),
+        "balances": list(balances.values_list("value", "source", "rule")),
         "conflicts": list(Conflict.objects.filter(user=user).order_by("id").values_list()),
-    }  # fmt: skip
+    }
 
 
 def shuffled(facts: Facts, random: Random) -> Facts:
@@ -56,7 +61,10 @@ def shuffled(facts: Facts, random: Random) -> Facts:
 def said(truth: Truth) -> tuple[object, ...]:
     rows = sorted(ledger.transaction_rows(truth.rows), key=lambda row: str(row[0]))
     conflicts = sorted((one.key, one.rule, str(one.winner), one.difference) for one in truth.disagreements)
-    balances = {account: [(one.key, one.as_of, one.value, one.source, one.rule) for one in kept] for account, kept in truth.balances.items()}
+    balances = {
+        account: [(one.key, one.as_of, one.value, one.source, one.rule) for one in kept]
+        for account, kept in truth.balances.items()
+    }
     return rows, sorted(truth.claims, key=lambda claim: claim.staged), conflicts, balances  # fmt: skip
 
 
@@ -65,7 +73,9 @@ Step = tuple[int, tuple[tuple[str, str, str], ...], bool]
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[Step]:
-    """Statements of three sources of one account: (source, rows, declared for January and reporting at its end)."""
+    """Statements of three sources of one account: (source, rows, declared for January and reporting at its
+    end).
+    """
     row = st.tuples(st.sampled_from(DAYS), st.sampled_from(("1", "2", "-1")), st.sampled_from(PRICES))
     statement = st.tuples(st.integers(0, 2), st.lists(row, max_size=5).map(tuple), st.booleans())
     return draw(st.lists(statement, min_size=1, max_size=6))
@@ -97,7 +107,12 @@ def test_no_order_repetition_or_partition_changes_the_ledger(history: list[Step]
     reconcile(user.pk)
     account = sources[0].account_links.get().account
     for source in sources[1:]:
-        decide(user=user, kind="link_account", keys={"reference": [str(source.pk), "A1"]}, value={"account": str(account.pk)})
+        decide(
+            user=user,
+            kind="link_account",
+            keys={"reference": [str(source.pk), "A1"]},
+            value={"account": str(account.pk)},
+        )
     before = LedgerVersion.objects.filter(user=user).latest("number").content_hash
     contents = []
     for number, step in enumerate(history):

@@ -1,6 +1,7 @@
 """Staged facts to ledger, through the database."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from federation.tests.factories import make_source, make_user, stage, trade, wit
 pytestmark = pytest.mark.django_db
 
 
-def test_staged_rows_become_a_ledger(django_capture_on_commit_callbacks) -> None:
+def test_staged_rows_become_a_ledger(django_capture_on_commit_callbacks: Any) -> None:
     user = make_user()
     told = []
     ledger_changed.connect(receiver := lambda sender, **named: told.append(named["user_id"]), weak=False)

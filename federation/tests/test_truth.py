@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from accounts.facts import next_fact_number
 from accounts.models import User
 from federation.models import BrokerAccount, Claim, Conflict, Decision, ReportedBalance, Transaction
 from federation.services import decide, reconcile, resolve_conflict, revoke
@@ -48,6 +49,7 @@ def one_account(user: User, *sources: Source) -> BrokerAccount:
     """Link the reference A1 of each source to the account of the first."""
     reconcile(user.pk)
     account = sources[0].account_links.get(reference="A1").account
+    assert account is not None
     for source in sources[1:]:
         keys = {"reference": [str(source.pk), "A1"]}
         decide(user=user, kind="link_account", keys=keys, value={"account": str(account.pk)})
@@ -97,11 +99,10 @@ def test_a_newer_declared_edition_owns_its_days(user: User) -> None:
 
 def test_an_older_edition_that_arrives_later_changes_nothing(user: User) -> None:
     source = make_source(user)
-    newer = {"coverage": [covers("transactions", "01-01", "01-31")], "generated": "02-05T09:00"}
-    older = {"coverage": [covers("transactions", "01-01", "01-31")], "generated": "02-01T09:00"}
-    stage(source, rows=[trade("01-20", "4", "6")], **newer)
+    january = [covers("transactions", "01-01", "01-31")]
+    stage(source, rows=[trade("01-20", "4", "6")], coverage=january, generated="02-05T09:00")
     before = reconcile(user.pk)
-    stage(source, rows=[trade("01-20", "5", "6")], **older)
+    stage(source, rows=[trade("01-20", "5", "6")], coverage=january, generated="02-01T09:00")
     assert reconcile(user.pk) is None
     assert quantities(user) == [4]
     assert before is not None
@@ -145,8 +146,7 @@ def test_a_source_that_is_not_believed_says_nothing(user: User) -> None:
 
 
 def bump(user: User) -> None:
-    from accounts.facts import next_fact_number
-
+    """A setting of a source changed."""
     next_fact_number(user_id=user.pk, cause="source")
 
 
@@ -271,7 +271,9 @@ def test_choosing_the_other_source_of_a_trade_changes_its_values_and_not_its_id(
     one_account(user, broker, file)
     row = Transaction.objects.get(user=user)
     before = user.ledger_versions.latest("number").content_hash
-    decision = resolve_conflict(conflict=Conflict.objects.get(user=user, key__endswith=":price"), action="choose", source=file.pk)
+    decision = resolve_conflict(
+        conflict=Conflict.objects.get(user=user, key__endswith=":price"), action="choose", source=file.pk
+    )
     after = Transaction.objects.get(user=user)
     assert (after.pk, after.price, after.source) == (row.pk, Decimal("100.4"), file)
     assert Conflict.objects.get(user=user, key__endswith=":price").status == "resolved"
@@ -356,13 +358,18 @@ def test_a_holding_that_a_whole_report_leaves_out_is_closed(user: User) -> None:
     account = BrokerAccount.objects.get(user=user)
     assert account.tracking == "positions"
     rows = Transaction.objects.filter(user=user, instrument__symbol="ACME").order_by("trade_date")
-    assert [(row.trade_date.strftime("%m-%d"), row.quantity, row.price) for row in rows] == [("01-31", 10, 5), ("02-29", -10, None)]
+    assert [(row.trade_date.strftime("%m-%d"), row.quantity, row.price) for row in rows] == [
+        ("01-31", 10, 5),
+        ("02-29", -10, None),
+    ]
 
 
 def test_a_report_of_a_part_closes_nothing(user: User) -> None:
     source = make_source(user)
     stage(source, positions=[position("01-31", "10")])
-    stage(source, positions=[position("02-29", "1", of=BITCOIN)], coverage=[covers("positions", "02-29", how="inferred")])
+    stage(
+        source, positions=[position("02-29", "1", of=BITCOIN)], coverage=[covers("positions", "02-29", how="inferred")]
+    )
     reconcile(user.pk)
     assert sorted(quantities(user)) == [1, 10]
 

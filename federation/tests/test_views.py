@@ -11,8 +11,9 @@ from rest_framework.test import APIClient
 
 from accounts.models import Tier, User
 from federation import holdings
+from federation.errors import AccountClaimed
 from federation.models import AccountLink, Conflict, Decision, Transaction
-from federation.services import decide, reconcile
+from federation.services import create_account, decide, delete_account, reconcile
 from federation.tests.factories import ACME, covers, make_source, make_user, position, stage, trade
 from ingestion.models import Source
 
@@ -49,7 +50,11 @@ def test_conflicts_are_listed_by_effect_and_resolved_by_choosing_a_source(api: A
         (str(file.pk), "11", "2024-02-29"),
     ]
     answer = client.post(f"{ROOT}conflicts/{first['id']}/resolve/", {"choose": str(file.pk)}, format="json")
-    assert (answer.status_code, answer.json()["kind"], answer.json()["value"]) == (200, "choose", {"source": str(file.pk)})
+    assert (answer.status_code, answer.json()["kind"], answer.json()["value"]) == (
+        200,
+        "choose",
+        {"source": str(file.pk)},
+    )
     after = client.get(f"{ROOT}conflicts/{first['id']}/").json()
     assert (after["status"], after["winner"], after["rule"]) == ("resolved", str(file.pk), "decision")
     revoked = client.post(f"{ROOT}decisions/{answer.json()['id']}/revoke/")
@@ -124,7 +129,9 @@ def test_a_decision_cannot_name_what_is_another_users(api: Api, owner: User, str
         ({"key": f"transaction:{row.pk}:price"}, {"source": str(file.pk)}),
         ({"account": str(row.account_id), "currency": "USD"}, {"source": str(file.pk)}),
     ):
-        answer = api(stranger).post(f"{ROOT}decisions/", {"kind": "choose", "keys": keys, "value": value}, format="json")
+        answer = api(stranger).post(
+            f"{ROOT}decisions/", {"kind": "choose", "keys": keys, "value": value}, format="json"
+        )
         assert answer.status_code == 422
     link = AccountLink.objects.get(source=broker)
     for method, path in (
@@ -216,13 +223,11 @@ def test_lists_cost_as_many_queries_with_many_rows_as_with_few(api: Api, owner: 
 
 
 def test_an_account_that_sources_speak_of_is_not_deleted(owner: User) -> None:
-    from federation.errors import AccountClaimed
-    from federation.services import create_account, delete_account
-
     source = make_source(owner)
     stage(source, rows=[trade("01-10", "10", "5", of=ACME)], coverage=[covers("transactions", "01-01", "01-31")])
     reconcile(owner.pk)
     account = source.account_links.get().account
+    assert account is not None
     with pytest.raises(AccountClaimed):
         delete_account(account=account)
     empty = create_account(user=owner, name="Drawer", currency="EUR", institution="Under the bed")
