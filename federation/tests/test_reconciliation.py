@@ -1,10 +1,14 @@
 """Staged facts to ledger, through the database."""
 
 from decimal import Decimal
+from time import process_time
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
+from accounts.facts import next_fact_number
 from federation.models import BrokerAccount, Claim, LedgerState, LedgerVersion, Transaction
 from federation.services import bring_up_to_date, reconcile
 from federation.signals import ledger_changed
@@ -60,3 +64,28 @@ def test_undo_returns_to_the_same_hash() -> None:
     withdraw(more)
     assert reconcile(user.pk).content_hash == before.content_hash
     assert Transaction.objects.filter(user=user).count() == 1
+
+
+def test_twenty_thousand_rows_of_two_sources_cost_as_many_queries_as_two_and_seconds_of_work() -> None:
+    counts = []
+    for size in (1, 10_000):
+        user = make_user()
+        broker, file = make_source(user, "ibkr_flex"), make_source(user)
+        days = [f"{1 + number % 12:02d}-{1 + number // 12 % 28:02d}" for number in range(size)]
+        rows = [trade(when, "1", str(10 + number)) for number, when in enumerate(days)]
+        stage(broker, rows=rows)
+        stage(file, rows=rows)
+        reconcile(user.pk)
+        account = broker.account_links.get().account
+        assert account is not None
+        file.account_links.update(automatic=account)  # as if the institution had issued the reference
+        next_fact_number(user_id=user.pk, cause="source")
+        started = process_time()
+        with CaptureQueriesContext(connection) as asked:
+            done = bring_up_to_date(user.pk)
+        counts.append(len(asked))
+        assert process_time() - started < 15  # about 2 s of one quiet core
+        assert done.version is not None
+        assert Transaction.objects.filter(user=user).count() == size
+        assert Claim.objects.filter(transaction__user=user).count() == 2 * size
+    assert counts[0] == counts[1]
