@@ -7,6 +7,7 @@ class FederationConfig(AppConfig):
 
     def ready(self) -> None:
         from federation import receivers, selectors  # noqa: F401  # models are ready only now
-        from ingestion.accounts import answer_with
+        from ingestion import accounts, conflicts
 
-        answer_with(selectors.is_own_account)
+        accounts.answer_with(selectors.is_own_account)
+        conflicts.answer_with(selectors.open_conflict_keys)

@@ -174,6 +174,10 @@ def open_conflicts(user: User) -> QuerySet[Conflict]:
     return conflicts(user).filter(status=Conflict.Status.OPEN)
 
 
+def open_conflict_keys(user_id: UUID) -> list[str]:
+    return list(Conflict.objects.filter(user=user_id, status=Conflict.Status.OPEN).values_list("key", flat=True))
+
+
 def decisions(user: User) -> QuerySet[Decision]:
     return Decision.objects.visible_to(user).select_related("revocation").order_by("-number", "-id")
 

@@ -78,10 +78,16 @@ class Leg:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One position or cash row. `key` says what it claims of which account and day: equal claims are one."""
+    """One position or cash row. `key` says what it claims of which account and day: equal claims are one.
+
+    place: the holding or balance it is of, whatever the day and amount. is_zero: nothing is held.
+    """
 
     line: int
     key: str
+    place: str
+    is_zero: bool
+    as_of: date
     cells: str
 
 
@@ -97,6 +103,7 @@ class Batch:
     prices: list[str] = field(default_factory=list)
     rates: list[str] = field(default_factory=list)
     coverage: list[str] = field(default_factory=list)
+    whole_reports: set[str] = field(default_factory=set)  # accounts whose positions the statement lists in whole
     repeated: list[Ignored] = field(default_factory=list)  # a row with its own id stated twice, word for word
 
 
@@ -139,6 +146,11 @@ def prepare(
         _joined(copy_text(row.account), row.section, _day(row.start), _day(row.end), row.completeness)
         for row in statement.coverage
     ]
+    batch.whole_reports = {
+        row.account or account_default
+        for row in statement.coverage
+        if row.section == "positions" and row.completeness == "declared"
+    }
     batch.instruments = keys.cells
     batch.digest = _digest(statement, batch, account_default, mapping or {})
     return batch
@@ -225,16 +237,28 @@ def _legs(rows: Iterable[TransactionRow], keys: _Instruments, account_default: s
 def _position(row: PositionRow, keys: _Instruments, account_default: str) -> Report:
     key = keys.key(row.instrument)
     cells = (key, _number(row.quantity), _number(row.cost_basis), row.currency, _day(row.as_of))
+    account = row.account or account_default
     return Report(
-        row.line, blake("position", row.account or account_default, *cells), _joined(copy_text(row.account), *cells)
-    )
+        row.line, blake("position", account, *cells), position_place(account, key), not row.quantity, row.as_of,
+        _joined(copy_text(row.account), *cells),
+    )  # fmt: skip
 
 
 def _cash(row: CashRow, account_default: str) -> Report:
     cells = (row.currency, _number(row.balance), _day(row.as_of))
+    account = row.account or account_default
     return Report(
-        row.line, blake("cash", row.account or account_default, *cells), _joined(copy_text(row.account), *cells)
-    )
+        row.line, blake("cash", account, *cells), cash_place(account, row.currency), not row.balance, row.as_of,
+        _joined(copy_text(row.account), *cells),
+    )  # fmt: skip
+
+
+def position_place(account: str, instrument: str) -> str:
+    return _UNIT.join((account, instrument))
+
+
+def cash_place(account: str, currency: str) -> str:
+    return _UNIT.join((account, "cash", currency))
 
 
 def _prices(statement: Statement, keys: _Instruments) -> list[str]:

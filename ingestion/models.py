@@ -38,6 +38,24 @@ class JobStatus(models.TextChoices):
 OPEN_STATUSES = (JobStatus.QUEUED, JobStatus.RUNNING)
 
 
+class Health(models.TextChoices):
+    """How a source that can be pulled answered last."""
+
+    UNVERIFIED = "unverified"
+    OK = "ok"
+    UNAVAILABLE = "unavailable"  # it does not answer: may heal by itself
+    REFUSED = "refused"  # it answered no: its user has to do something
+    FAILING = "failing"  # it answered, and what it sent could not be taken in whole
+
+
+class Schedule(models.TextChoices):
+    """How often a source is pulled unasked; "" = never."""
+
+    HOURLY = "hourly"
+    DAILY = "daily"
+    WEEKLY = "weekly"
+
+
 class Source(models.Model):
     """Where facts come from: a broker's account, a bank's files, the user's own hand.
 
@@ -51,10 +69,13 @@ class Source(models.Model):
     name = models.CharField(max_length=100)
     priority = models.PositiveIntegerField(default=100)
     enabled = models.BooleanField(default=True)  # False = not believed (DESIGN 5.8)
-    schedule = models.CharField(max_length=20, blank=True)
+    schedule = models.CharField(max_length=20, choices=Schedule.choices, blank=True)
     settings = models.JSONField(default=dict, blank=True)
     credentials = models.BinaryField(null=True, editable=False)  # sealed; never read outside an adapter call
-    health = models.CharField(max_length=20, default="unverified")
+    health = models.CharField(max_length=20, choices=Health.choices, default=Health.UNVERIFIED)
+    health_detail = models.TextField(blank=True)
+    checked_at = models.DateTimeField(null=True, editable=False)  # when the broker last answered or refused
+    pulled_at = models.DateTimeField(null=True, editable=False)  # start of the last pull that was taken in whole
     is_default = models.BooleanField(default=False, editable=False)
     retired_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -125,6 +146,7 @@ class Content(models.Model):
         max_length=64
     )  # SHA-256 over the canonical rows, mapping and default account; "manual:<uid>:<n>" by hand
     layout = models.CharField(max_length=40)
+    parser_version = models.PositiveSmallIntegerField(default=1)  # of the adapter that first read it so
     institution = models.CharField(max_length=100, blank=True)
     references_issued = models.BooleanField(default=False)
     generated_at = models.DateTimeField(null=True)
@@ -140,6 +162,74 @@ class Content(models.Model):
 
     def __str__(self) -> str:
         return f"{self.layout} {self.digest[:12]}"
+
+
+class SyncRun(models.Model):
+    """One pass over all sources of a user that can be pulled: ends when each of its pulls has ended."""
+
+    class Trigger(models.TextChoices):
+        API = "api"
+        MANUAL = "manual"
+        SCHEDULED = "scheduled"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="sync_runs")
+    trigger = models.CharField(max_length=10, choices=Trigger.choices)
+    status = models.CharField(max_length=15, choices=JobStatus.choices, default=JobStatus.QUEUED)
+    stats = models.JSONField(default=dict)  # {inserted, updated, unchanged, closed, conflicts[]}
+    conflicts_before = models.JSONField(default=list)  # keys open when it began
+    heartbeat_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    objects = OwnedQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user"], condition=Q(status__in=["queued", "running"]), name="syncrun_one_live_per_user"
+            )
+        ]
+        indexes = [models.Index(fields=["user", "-created_at"], name="syncrun_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.trigger} {self.status}"
+
+
+class SourcePull(models.Model):
+    """One source's part of a sync run: queued -> running (fetching, then its imports) -> an end.
+
+    code and detail say why where it failed, was left out, or brought a part only.
+    """
+
+    class Status(models.TextChoices):
+        QUEUED = "queued"
+        RUNNING = "running"
+        DONE = "done"
+        PARTIAL = "partial"
+        FAILED = "failed"
+        CANCELLED = "cancelled"
+        UNCHANGED = "unchanged"
+        SKIPPED = "skipped"
+
+    sync_run = models.ForeignKey(SyncRun, models.CASCADE, related_name="pulls")
+    source = models.ForeignKey(Source, models.CASCADE, related_name="pulls")
+    status = models.CharField(max_length=15, choices=Status.choices, default=Status.QUEUED)
+    code = models.CharField(max_length=40, blank=True)
+    detail = models.TextField(blank=True)
+    fetched_at = models.DateTimeField(null=True)  # what the source sent is stored as import runs
+    retry_at = models.DateTimeField(null=True)  # it did not answer: not to be asked again before
+    tries = models.PositiveSmallIntegerField(default=0)
+    lease_until = models.DateTimeField(null=True)
+    deliveries = models.PositiveSmallIntegerField(default=0)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["sync_run", "source"], name="sourcepull_once_per_run")]
+
+    def __str__(self) -> str:
+        return f"{self.source_id} {self.status}"
 
 
 class ImportRun(models.Model):
@@ -162,6 +252,7 @@ class ImportRun(models.Model):
     source = models.ForeignKey(
         Source, models.CASCADE, null=True, related_name="import_runs"
     )  # null until the layout is detected
+    sync_run = models.ForeignKey(SyncRun, models.SET_NULL, null=True, related_name="import_runs")
     trigger = models.CharField(max_length=10, choices=Trigger.choices, default=Trigger.UPLOAD)
     status = models.CharField(max_length=15, choices=JobStatus.choices, default=JobStatus.QUEUED)
     stage = models.CharField(max_length=15, choices=Stage.choices, blank=True)
@@ -174,6 +265,7 @@ class ImportRun(models.Model):
     request_digest = models.CharField(max_length=64)  # bytes and options: equal open uploads join one run
     options = models.JSONField(default=dict)
     layout = models.CharField(max_length=40, blank=True)
+    parser_version = models.PositiveSmallIntegerField(default=1)  # of the adapter that read the bytes last
     digest = models.CharField(max_length=64, blank=True)  # of the content
     content = models.ForeignKey(Content, models.PROTECT, null=True, related_name="runs")
     rows = models.PositiveIntegerField(default=0)  # = staged + unchanged + rejected + ignored
@@ -181,11 +273,14 @@ class ImportRun(models.Model):
     unchanged = models.PositiveIntegerField(default=0)
     rejected = models.PositiveIntegerField(default=0)
     ignored = models.PositiveIntegerField(default=0)
+    updated = models.PositiveIntegerField(default=0)  # of the staged: rows that say anew what the source said before
+    closed = models.PositiveIntegerField(default=0)  # holdings that a whole statement no longer lists
     error = models.JSONField(null=True)  # {code, detail, line}
     questions = models.JSONField(null=True)  # of needs_mapping
     fact_number = models.PositiveBigIntegerField(null=True)
     ledger_version = models.PositiveBigIntegerField(null=True)
     undone_at = models.DateTimeField(null=True)
+    purged_at = models.DateTimeField(null=True)  # the bytes are gone; digest and counts stay
     lease_until = models.DateTimeField(null=True)
     deliveries = models.PositiveSmallIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -234,9 +329,9 @@ class Arrival(models.Model):
     """A content came in (again): a candidate from this number on."""
 
     content = models.ForeignKey(Content, models.CASCADE, related_name="arrivals")
-    run = models.OneToOneField(
-        ImportRun, models.CASCADE, null=True, related_name="arrival"
-    )  # null for rows typed by hand
+    run = models.ForeignKey(
+        ImportRun, models.CASCADE, null=True, related_name="arrivals"
+    )  # null for rows typed by hand; more than one where a mended adapter read the run's bytes again
     number = models.PositiveBigIntegerField()
     arrived_at = models.DateTimeField(default=timezone.now)
 

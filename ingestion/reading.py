@@ -70,7 +70,9 @@ def recognize(content: bytes, *, filename: str, options: ImportOptions, profile_
 
 def parse(content: bytes, recognized: Recognized, progress: Progress) -> Statement:
     """Raises FileRefused or NeedsMapping; both say what to do."""
-    return recognized.adapter.parse(content, recognized.options.parse_options(), progress)
+    statement = recognized.adapter.parse(content, recognized.options.parse_options(), progress)
+    statement.parser_version = recognized.adapter.version
+    return statement
 
 
 def as_questions(asked: NeedsMapping, recognized: Recognized) -> dict[str, Any]:

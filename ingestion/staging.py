@@ -3,8 +3,9 @@
 Call `stage` inside the transaction that also ends the run: facts, their number and the arrival commit together.
 """
 
+import datetime as dt
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from django.db import connection, models, transaction
@@ -39,12 +40,17 @@ _RAW_CHARACTERS = 500
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What became of the data rows of a file; the four add up to `rows`. A row of several legs counts once."""
+    """What became of the data rows of a file; the first four add up to `rows`. A row of several legs counts once.
+
+    updated: how many of the staged ones say anew what the source said before. closed: holdings no longer listed.
+    """
 
     staged: int = 0
     unchanged: int = 0
     rejected: int = 0
     ignored: int = 0
+    updated: int = 0
+    closed: int = 0
 
     @property
     def rows(self) -> int:
@@ -58,6 +64,8 @@ class Counts:
             "unchanged": self.unchanged,
             "rejected": self.rejected,
             "ignored": self.ignored,
+            "updated": self.updated,
+            "closed": self.closed,
         }
 
 
@@ -65,8 +73,11 @@ class Counts:
 class Known:
     """What the source said before: the uid of each identity it ever used, and the claims in force."""
 
-    uids: Mapping[str, UUID]
-    in_force: Collection[str]  # identities of transactions, keys of positions and cash
+    uids: Mapping[str, UUID] = field(default_factory=dict)
+    in_force: Collection[str] = frozenset()  # identities of transactions, keys of positions and cash
+    corrected: Collection[str] = frozenset()  # of those, identities (the source's own ids) that now say something else
+    places: Collection[str] = frozenset()  # holdings and balances it reported
+    held: Collection[str] = frozenset()  # holdings other than zero in its latest report of each account
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +116,7 @@ def stage(
         digest=batch.digest,
         defaults={
             "layout": statement.layout,
+            "parser_version": statement.parser_version,
             "institution": statement.institution,
             "references_issued": statement.references_issued,
             "generated_at": statement.generated_at,
@@ -115,7 +127,7 @@ def stage(
         },
     )
     arrived = None if is_new else arrived_number(content)
-    known = known_rows(source_id=source.pk, batch=batch) if arrived is None else Known({}, claims_of(batch))
+    known = known_rows(source_id=source.pk, batch=batch) if arrived is None else Known(in_force=claims_of(batch))
     if is_new:
         write(content_id=content.pk, batch=batch, uids=known.uids)
     changes_nothing = arrived is not None and is_newest(content, arrived)
@@ -133,33 +145,63 @@ def claims_of(batch: Batch) -> frozenset[str]:
 def known_rows(*, source_id: UUID | None, batch: Batch) -> Known:
     """What `source_id` said before of the rows of `batch`; nothing for a source not made yet."""
     if source_id is None:
-        return Known({}, frozenset())
-    in_force = list(Content.objects.filter(source=source_id).in_force().values_list("pk", flat=True))
+        return Known()
+    # the order of arrival: where several contents hold a row, the one that came last speaks
+    arrivals = Content.objects.filter(source=source_id).in_force().order_by("arrived_number")  # type: ignore[misc]  # annotated
+    in_force = list(arrivals.values_list("pk", flat=True))
     uids: dict[str, UUID] = {}
     claims: set[str] = set()
+    corrected: set[str] = set()
     if batch.transactions:
+        stated = {leg.identity: leg.cells for leg in batch.transactions}
         with connection.cursor() as cursor:
-            cursor.execute(
-                """
-                SELECT t.identity, (array_agg(t.uid ORDER BY t.id))[1], bool_or(t.content_id = ANY(%s))
-                FROM ingestion_stagedtransaction t JOIN ingestion_content c ON c.id = t.content_id
-                WHERE c.source_id = %s AND t.identity = ANY(%s) GROUP BY t.identity
-                """,
-                [in_force, source_id, [leg.identity for leg in batch.transactions]],
-            )
-            for name, uid, stands in cursor.fetchall():
+            cursor.execute(_KNOWN_LEGS, {"in_force": in_force, "source": source_id, "identities": list(stated)})
+            for name, uid, stands, cells in cursor.fetchall():
                 uids[name] = uid
                 if stands:
                     claims.add(name)
-    if in_force and (batch.positions or batch.cash):
-        claims |= _reports_in_force(in_force)
-    return Known(uids, claims)
+                if stands and cells is not None and cells != stated[name]:
+                    corrected.add(name)
+    places: set[str] = set()
+    held: set[str] = set()
+    if in_force and (batch.positions or batch.cash or batch.whole_reports):
+        days = {report.as_of for report in (*batch.positions, *batch.cash)}
+        claims |= _reports_in_force(in_force, days)
+        places, held = _places(in_force)
+    return Known(uids, claims, corrected, places, held)
 
 
-def _reports_in_force(contents: Collection[int]) -> set[str]:
-    """Keys of the position and cash rows of `contents`, as identity.prepare() makes them."""
+def _stored_leg() -> str:
+    """SQL that writes a stored row as identity.prepare() writes it: COPY text in the order of TRANSACTION_COLUMNS."""
+    texts = {"account_ref", "local_time", "fee_currency", "external_id", "group", "note"}
+    numbers = {"quantity", "price", "fee", "tax", "cash_amount", "fx_rate", "ratio"}
+    cells = []
+    for name in identity.TRANSACTION_COLUMNS[1:]:
+        cell = f't."{name}"'
+        if name in texts:
+            cell = f"replace({cell}, '\\', '\\\\')"  # adapters let no control character through
+        elif name in numbers:
+            cell = f"trim_scale({cell})::text"
+        elif name == "traded_at":
+            fraction = f"CASE WHEN date_trunc('second', {cell}) = {cell} THEN '' ELSE to_char({cell}, '.US') END"
+            cell = f"""to_char({cell} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS') || {fraction} || '+00:00'"""
+        cells.append(f"COALESCE(({cell})::text, '{identity.NULL}')")
+    return "concat_ws(E'\t', " + ", ".join(cells) + ")"
+
+
+_KNOWN_LEGS = f"""
+SELECT t.identity, (array_agg(t.uid ORDER BY t.id))[1], bool_or(t.content_id = ANY(%(in_force)s)),
+       (array_agg({_stored_leg()} ORDER BY array_position(%(in_force)s::bigint[], t.content_id) DESC)
+        FILTER (WHERE t.has_own_id AND t.content_id = ANY(%(in_force)s)))[1]
+FROM ingestion_stagedtransaction t JOIN ingestion_content c ON c.id = t.content_id
+WHERE c.source_id = %(source)s AND t.identity = ANY(%(identities)s) GROUP BY t.identity
+"""  # noqa: S608  # column names only
+
+
+def _reports_in_force(contents: Collection[int], days: Collection[dt.date]) -> set[str]:
+    """Keys of the position and cash rows of `contents` on `days`, as identity.prepare() makes them."""
     keys: set[str] = set()
-    positions = StagedPosition.objects.filter(content__in=contents).values_list(
+    positions = StagedPosition.objects.filter(content__in=contents, as_of__in=days).values_list(
         "account_ref", "content__default_account", "instrument_key", "quantity", "cost_basis", "currency", "as_of"
     )
     for account, default, instrument, quantity, cost, currency, as_of in positions.iterator():
@@ -171,7 +213,7 @@ def _reports_in_force(contents: Collection[int]) -> set[str]:
             as_of.isoformat(),
         )
         keys.add(blake("position", account or str(default or ""), *cells))
-    cash = StagedCash.objects.filter(content__in=contents).values_list(
+    cash = StagedCash.objects.filter(content__in=contents, as_of__in=days).values_list(
         "account_ref", "content__default_account", "currency", "balance", "as_of"
     )
     for account, default, currency, balance, as_of in cash.iterator():
@@ -179,22 +221,69 @@ def _reports_in_force(contents: Collection[int]) -> set[str]:
     return keys
 
 
+def _places(contents: Collection[int]) -> tuple[set[str], set[str]]:
+    """(all holdings and balances that `contents` report, holdings other than zero in each account's latest report)."""
+    holding = ("account_ref", "content__default_account", "instrument_key")
+    newest = StagedPosition.objects.filter(content__in=contents).order_by(*holding, "-as_of", "-content", "-id")
+    rows = [
+        (account or str(default or ""), instrument, as_of, bool(quantity))
+        for account, default, instrument, as_of, quantity in newest.distinct(*holding).values_list(
+            *holding, "as_of", "quantity"
+        )
+    ]
+    latest: dict[str, dt.date] = {}
+    for account, _, as_of, _ in rows:
+        latest[account] = max(as_of, latest.get(account, as_of))
+    places = {identity.position_place(account, instrument) for account, instrument, _, _ in rows}
+    held = {
+        identity.position_place(account, instrument)
+        for account, instrument, as_of, is_held in rows
+        if is_held and as_of == latest[account]
+    }
+    balance = ("account_ref", "content__default_account", "currency")
+    for account, default, currency in (
+        StagedCash.objects.filter(content__in=contents).values_list(*balance).order_by(*balance).distinct()
+    ):
+        places.add(identity.cash_place(account or str(default or ""), currency))
+    return places, held
+
+
 def count(*, batch: Batch, statement: Statement, known: Known) -> Counts:
-    """Rows by what became of them; a line counts as staged where any leg of it is new, as rejected where a part was."""
+    """Rows by what became of them; a line counts as staged where any leg of it is new or says something else than
+    before, as rejected where a part was.
+    """
     rejected = {problem.line for problem in statement.problems}
-    is_new: dict[int, bool] = {}
+    lines: dict[int, tuple[bool, bool]] = {}  # line -> (is new, or restated; is restated)
     for leg in batch.transactions:
-        is_new[leg.line] = is_new.get(leg.line, False) or leg.identity not in known.in_force
+        is_new, is_restated = lines.get(leg.line, (False, False))
+        corrects = leg.identity in known.corrected
+        lines[leg.line] = (is_new or corrects or leg.identity not in known.in_force, is_restated or corrects)
     for report in (*batch.positions, *batch.cash):
-        is_new[report.line] = is_new.get(report.line, False) or report.key not in known.in_force
-    taken = [new for line, new in is_new.items() if line not in rejected]
-    ignored = sum(row.count for row in (*statement.ignored, *batch.repeated) if row.line not in rejected)
-    return Counts(staged=sum(taken), unchanged=len(taken) - sum(taken), rejected=len(rejected), ignored=ignored)
+        is_new, is_restated = lines.get(report.line, (False, False))
+        says_more = report.key not in known.in_force
+        lines[report.line] = (is_new or says_more, is_restated or (says_more and report.place in known.places))
+    taken = [news for line, news in lines.items() if line not in rejected]
+    staged = sum(is_new for is_new, _ in taken)
+    return Counts(
+        staged=staged,
+        unchanged=len(taken) - staged,
+        rejected=len(rejected),
+        ignored=sum(row.count for row in (*statement.ignored, *batch.repeated) if row.line not in rejected),
+        updated=sum(is_restated for _, is_restated in taken),
+        closed=_closed(batch, known),
+    )
+
+
+def _closed(batch: Batch, known: Known) -> int:
+    """Holdings of the source's latest report that `batch`, which lists their account in whole, has no more."""
+    still_held = {report.place for report in batch.positions if not report.is_zero}
+    whole = [identity.position_place(account, "") for account in batch.whole_reports]
+    return sum(place not in still_held and any(map(place.startswith, whole)) for place in known.held)
 
 
 def refused(*, batch: Batch, statement: Statement) -> tuple[Counts, list[Ignored]]:
     """The counts of a file that is refused for its bad rows, and its good rows as ignored ones."""
-    counts = count(batch=batch, statement=statement, known=Known({}, frozenset()))
+    counts = count(batch=batch, statement=statement, known=Known())
     rejected = {problem.line for problem in statement.problems}
     rows: tuple[Leg | Report, ...] = (*batch.transactions, *batch.positions, *batch.cash)
     good = sorted({row.line for row in rows} - rejected)

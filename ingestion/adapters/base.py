@@ -136,6 +136,7 @@ class Statement:
     """Everything one file or reply said."""
 
     layout: str
+    parser_version: int = 1  # of the adapter that read it
     institution: str = ""  # named by the layout; "" for generic ones
     references_issued: bool = False  # account references are the institution's own numbers
     generated_at: datetime | None = None
@@ -221,6 +222,7 @@ class FileAdapter(Protocol):
     """One layout. Stateless."""
 
     layout: str  # "generic_transactions", "generic_positions", "ibkr_flex", "trading212"
+    version: int  # raised when the same bytes are read otherwise than before: `manage.py replay` reads kept ones again
     source_kind: str  # "csv" | "ibkr_flex"
     label: str
     default_on_error: Literal["refuse", "skip"]

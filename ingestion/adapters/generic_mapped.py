@@ -42,6 +42,7 @@ _DAYS = frozenset({"trade_date", "traded_at", "settled_on", "as_of"})
 
 class GenericMapped:
     layout = "generic_mapped"
+    version = 1
     source_kind = "csv"
     label = "CSV with mapped columns"
     default_on_error: Literal["refuse", "skip"] = "refuse"

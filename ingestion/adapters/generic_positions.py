@@ -25,6 +25,7 @@ _OF_TRANSACTIONS = frozenset({"trade_date", "traded_at", "date", "time", "action
 
 class GenericPositions:
     layout = "generic_positions"
+    version = 1
     source_kind = "csv"
     label = "StackMotive positions CSV"
     default_on_error: Literal["refuse", "skip"] = "refuse"

@@ -37,6 +37,7 @@ def field_name(cell: str) -> str:
 
 class GenericTransactions:
     layout = "generic_transactions"
+    version = 1
     source_kind = "csv"
     label = "StackMotive transactions CSV"
     default_on_error: Literal["refuse", "skip"] = "refuse"

@@ -44,6 +44,7 @@ LEVEL_WORDS = {"Trades": "Executions", "OpenPositions": "Summary", "CashTransact
 
 class IbkrFlex:
     layout = "ibkr_flex"
+    version = 1
     source_kind = "ibkr_flex"
     label = "Interactive Brokers Flex statement (XML)"
     default_on_error: Literal["refuse", "skip"] = "skip"

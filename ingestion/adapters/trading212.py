@@ -67,6 +67,7 @@ class Amount:
 
 class Trading212:
     layout = "trading212"
+    version = 1
     source_kind = "csv"
     label = "Trading 212 history"
     default_on_error: Literal["refuse", "skip"] = "skip"
