@@ -11,7 +11,7 @@ from portfolio import tasks
 from portfolio.models import FigureState, FxRate, Position, Price
 
 
-class ReadOnly(ModelAdmin):  # type: ignore[misc]
+class ReadOnly(ModelAdmin):
     """Computed rows and facts are not edited by hand."""
 
     show_full_result_count = False
@@ -49,7 +49,17 @@ class FxRateAdmin(ReadOnly):
 
 @admin.register(Position)
 class PositionAdmin(ReadOnly):
-    list_display = ("user", "account", "instrument", "quantity", "price", "price_as_of", "price_provider", "is_stale", "reason")
+    list_display = (
+        "user",
+        "account",
+        "instrument",
+        "quantity",
+        "price",
+        "price_as_of",
+        "price_provider",
+        "is_stale",
+        "reason",
+    )
     list_filter = ("is_stale", "reason", "price_provider")
     list_select_related = ("user", "account", "instrument")
     search_fields = ("user__email", "instrument__symbol")

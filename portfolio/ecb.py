@@ -10,7 +10,9 @@ from pathlib import Path
 
 
 def read_rates(path: Path) -> Iterator[tuple[date, str, Decimal]]:
-    """(day, currency, units of it for one euro), newest day first, from `eurofxref-hist.zip`; days without a rate are left out."""
+    """(day, currency, units of it for one euro), newest day first, from `eurofxref-hist.zip`; days without a rate are
+    left out.
+    """
     with zipfile.ZipFile(path) as archive, archive.open(archive.namelist()[0]) as member:
         rows = csv.reader(io.TextIOWrapper(member, encoding="ascii", newline=""))
         header = next(rows)

@@ -1,7 +1,7 @@
 """What one ledger row moves: cash, units, income, fees, and what of it crosses the border of its account.
 
-Plain values in, exact Decimal out. Base amounts take the rate that was recorded on the row, else the day's; None where no rate
-is known. Signs: + into the account; fees and taxes are costs, positive.
+Plain values in, exact Decimal out. Base amounts take the rate that was recorded on the row, else the day's; None where
+no rate is known. Signs: + into the account; fees and taxes are costs, positive.
 """
 
 from __future__ import annotations
@@ -25,9 +25,7 @@ CORPORATE: Final = frozenset(
 )
 INCOME: Final = frozenset({"dividend", "interest", "reward"})
 
-FlowKind = Literal[
-    "external", "transfer", "internal", "dividends", "interest", "income", "fees", "taxes"
-]
+FlowKind = Literal["external", "transfer", "internal", "dividends", "interest", "income", "fees", "taxes"]
 RateOn = Callable[[str, str, date], Decimal | None]
 
 
@@ -221,16 +219,6 @@ def _add_income(
         gross = net + (tax or ZERO) + ((fee or ZERO) if row.fee_currency == row.cash_currency else ZERO)
         flows.add(line, "dividends" if row.kind == "dividend" else "interest", row.day, gross)
         flows.add(line, "income", row.day, gross)
-
-
-def paired(rows: list[LedgerRow]) -> set[UUID]:
-    """Ids of the legs whose transfer has its other leg in the ledger: same group, same instrument or currency."""
-    legs: dict[tuple[UUID, UUID | str], dict[str, list[UUID]]] = defaultdict(lambda: defaultdict(list))
-    for row in rows:
-        if row.group is not None and row.kind in ("transfer_in", "transfer_out"):
-            legs[row.group, row.instrument or row.cash_currency][row.kind].append(row.id)
-    both = [sides for sides in legs.values() if sides["transfer_in"] and sides["transfer_out"]]
-    return {leg for sides in both for kind in ("transfer_in", "transfer_out") for leg in sides[kind]}
 
 
 def lot_entry(row: LedgerRow, *, base: str, rate_on: RateOn) -> Entry:

@@ -54,9 +54,11 @@ class FxRate(models.Model):
 
 
 class PriceSeries(models.Model):
-    """The closes in force of a listing, packed for valuation: doubles by day from `first_day`, NaN where none. A cache of Price.
+    """The closes in force of a listing, packed for valuation: doubles by day from `first_day`, NaN where none. A cache
+    of Price.
 
-    user null: of the shared prices; otherwise the whole series as that user sees it, kept only where they have prices of their own.
+    user null: of the shared prices; otherwise the whole series as that user sees it, kept only where they have prices
+    of their own.
     """
 
     listing = models.ForeignKey(Listing, models.CASCADE, related_name="series")
@@ -66,14 +68,18 @@ class PriceSeries(models.Model):
     number = models.PositiveBigIntegerField(default=0)  # grows with every change
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["listing", "user"], name="priceseries_once", nulls_distinct=False)]
+        constraints = [
+            models.UniqueConstraint(fields=["listing", "user"], name="priceseries_once", nulls_distinct=False)
+        ]
 
     def __str__(self) -> str:
         return f"{self.listing_id} from {self.first_day}"
 
 
 class Position(models.Model):
-    """What an account holds of an instrument today, with its cost and value. Money in the listing's currency unless `_base`."""
+    """What an account holds of an instrument today, with its cost and value. Money in the listing's currency unless
+    `_base`.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="positions")
@@ -98,7 +104,6 @@ class Position(models.Model):
     reported_as_of = models.DateField(null=True)
     missing_quantity = RecordedField(default=0)
     day_change_base = MoneyField(null=True)  # today's gain: value less yesterday's and less what was bought, in base
-    weight = models.DecimalField(max_digits=20, decimal_places=10, null=True)  # of the user's known market value
     is_stale = models.BooleanField(default=False)
     reason = models.CharField(max_length=40, blank=True)  # why a figure is null
     as_of = models.DateField()
@@ -132,7 +137,9 @@ class CashBalance(models.Model):
 
 
 class Lot(models.Model):
-    """Units bought together and still held. Cost = gross + fee + tax, in the trade currency and, `_base`, at that day's rate."""
+    """Units bought together and still held. Cost = gross + fee + tax, in the trade currency and, `_base`, at that day's
+    rate.
+    """
 
     id = models.UUIDField(primary_key=True, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="lots")
@@ -191,10 +198,12 @@ class RealizedGain(models.Model):
 
 
 class ValueSeries(models.Model):
-    """Daily figures of one account and instrument (or cash currency), packed as doubles from `first_day`; NaN = unknown.
+    """Daily figures of one account and instrument (or cash currency), packed as doubles from `first_day`; NaN =
+    unknown.
 
-    In base currency but `quantity` (units). Built by workers, sliced and summed by the web process. external_flow crosses
-    the border of the account (paired transfers too, which `transfer_flow` repeats), internal_flow runs between its holdings.
+    In base currency but `quantity` (units). Built by workers, sliced and summed by the web process. external_flow
+    crosses the border of the account (paired transfers too, which `transfer_flow` repeats), internal_flow runs between
+    its holdings.
     """
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="value_series")
@@ -216,7 +225,9 @@ class ValueSeries(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["account", "instrument", "currency"], name="valueseries_once", nulls_distinct=False)
+            models.UniqueConstraint(
+                fields=["account", "instrument", "currency"], name="valueseries_once", nulls_distinct=False
+            )
         ]
 
     def __str__(self) -> str:
@@ -244,10 +255,14 @@ class HoldingStep(models.Model):
         indexes = [models.Index(fields=["user", "day"], name="holdingstep_by_day")]
         constraints = [
             models.UniqueConstraint(
-                fields=["account", "instrument", "day"], condition=models.Q(instrument__isnull=False), name="holdingstep_once_a_day"
+                fields=["account", "instrument", "day"],
+                condition=models.Q(instrument__isnull=False),
+                name="holdingstep_once_a_day",
             ),
             models.UniqueConstraint(
-                fields=["account", "currency", "day"], condition=models.Q(instrument__isnull=True), name="holdingstep_cash_once_a_day"
+                fields=["account", "currency", "day"],
+                condition=models.Q(instrument__isnull=True),
+                name="holdingstep_cash_once_a_day",
             ),
         ]
 
@@ -258,9 +273,10 @@ class HoldingStep(models.Model):
 class DailyValue(models.Model):
     """An account's day in base currency: value at the close and what flowed in from outside.
 
-    value: of what is known, null where something is held and nothing known. external_flow: over the account's border, in kind
-    at the close. transfer_flow: the part of it that stays inside the portfolio (paired transfers). border_flow: between what
-    is measured and holdings without a value, which returns count as external too. income, fees and taxes are gross.
+    value: of what is known, null where something is held and nothing known. external_flow: over the account's border,
+    in kind at the close. transfer_flow: the part of it that stays inside the portfolio (paired transfers). border_flow:
+    between what is measured and holdings without a value, which returns count as external too. income, fees and taxes
+    are gross.
     """
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="daily_values")
@@ -301,8 +317,9 @@ class FigureState(models.Model):
 
 
 class ValuationSetting(models.Model):
-    """Append-only: what a user set about valuation, newest number in force. trade_prices: value a holding without any quote at
-    its last trade, marked as such (on unless set)."""
+    """Append-only: what a user set about valuation, newest number in force. trade_prices: value a holding without any
+    quote at its last trade, marked as such (on unless set).
+    """
 
     class Key(models.TextChoices):
         TRADE_PRICES = "trade_prices"

@@ -41,7 +41,9 @@ class StatedRate:
 
 
 def read_csv(text: str, *, required: Sequence[str]) -> list[dict[str, str]]:
-    """Rows of a CSV with a header, comma or semicolon. Raises BadRequest where columns are missing or rows are too many."""
+    """Rows of a CSV with a header, comma or semicolon. Raises BadRequest where columns are missing or rows are too
+    many.
+    """
     head = text.partition("\n")[0]
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=";" if head.count(";") > head.count(",") else ",")
     try:
@@ -50,8 +52,10 @@ def read_csv(text: str, *, required: Sequence[str]) -> list[dict[str, str]]:
         missing = [name for name in required if not set(name.split("|")) & set(names)]
         if missing:
             words = " and ".join(" or ".join(name.split("|")) for name in missing)
-            raise BadRequest(f"The CSV needs a header with the column {words}.", errors=[FieldError("#", "Missing column.")])
-        rows = []
+            raise BadRequest(
+                f"The CSV needs a header with the column {words}.", errors=[FieldError("#", "Missing column.")]
+            )
+        rows: list[dict[str, str]] = []
         for row in reader:
             if None in row or None in row.values():
                 raise BadRequest(
@@ -93,7 +97,9 @@ def _checked(rows: Any, read: Any) -> list[Any]:
             if len(errors) == MOST_ERRORS:
                 break
     if errors:
-        detail = errors[0].detail if len(errors) == 1 else f"{len(errors)} rows need a correction; nothing was recorded."
+        detail = (
+            errors[0].detail if len(errors) == 1 else f"{len(errors)} rows need a correction; nothing was recorded."
+        )
         raise BadRequest(detail, errors=errors)
     return found
 
@@ -128,7 +134,10 @@ def reference_from(stated: Mapping[str, Any], *, currency: str) -> InstrumentRef
 
 
 def _reference(stated: Mapping[str, Any], currency: str) -> InstrumentRef:
-    symbol, isin = _text(stated, "symbol", most=60, needed=False), parse_isin(_text(stated, "isin", most=30, needed=False))
+    symbol, isin = (
+        _text(stated, "symbol", most=60, needed=False),
+        parse_isin(_text(stated, "isin", most=30, needed=False)),
+    )
     if not symbol and not isin:
         raise RowProblem("missing", "Name the instrument by its id, its symbol or its ISIN.", "instrument")
     multiplier = Decimal(1)
@@ -177,14 +186,14 @@ def _day(row: Mapping[str, Any]) -> dt.date:
 def _number(row: Mapping[str, Any], field: str, *, least: Decimal) -> Decimal:
     value = row.get(field)
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal) or value == "":
-        raise RowProblem("bad_number", f"{field} is a plain decimal number, such as \"12.5\".", field)
+        raise RowProblem("bad_number", f'{field} is a plain decimal number, such as "12.5".', field)
     try:
         text = str(value).strip()
         number = parse_number(text) if len(text) <= 100 else None
     except ValueError:
         number = None
     if number is None:
-        raise RowProblem("bad_number", f"{field} is a plain decimal number, such as \"12.5\".", field)
+        raise RowProblem("bad_number", f'{field} is a plain decimal number, such as "12.5".', field)
     if abs(number) >= RECORDED_LIMIT or not fits_recorded(number):
         raise RowProblem("number_out_of_range", f"{field} has more than 20 digits or 18 decimals.", field)
     if number < least:

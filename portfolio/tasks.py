@@ -30,9 +30,9 @@ def enqueue_refresh(*, user_id: UUID) -> None:
 def sweep_figures() -> None:
     """Start what signals lost: figures behind their ledger, behind shared prices and rates, or of a day that is over."""
     behind = set(
-        LedgerState.objects.filter(
-            Q(dirty_from__isnull=False) | Q(valued_version__lt=F("ledger_version"))
-        ).values_list("pk", flat=True)[:SWEEP_AT_ONCE]
+        LedgerState.objects.filter(Q(dirty_from__isnull=False) | Q(valued_version__lt=F("ledger_version"))).values_list(
+            "pk", flat=True
+        )[:SWEEP_AT_ONCE]
     )
     market = market_number()
     users = User.objects.filter(is_active=True, ledger_state__isnull=False)

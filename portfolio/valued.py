@@ -16,8 +16,9 @@ NO_CLOSES = np.array([], dtype=np.float64)
 
 @dataclass(frozen=True, slots=True)
 class Quoted:
-    """closes: one for each day from the first observation to the last day asked for, repeated and adjusted for splits since.
-    trades: days whose observation is a trade of the user's."""
+    """closes: one for each day from the first observation to the last day asked for, repeated and adjusted for splits
+    since. trades: days whose observation is a trade of the user's.
+    """
 
     closes: Closes
     trades: dict[date, Decimal]
@@ -34,10 +35,11 @@ def quoted(
     until: date,
     horizon: int,
 ) -> Quoted | None:
-    """closes: one a day from first_day, NaN where none was observed. trades: (day, price in the closes' unit), ascending.
+    """closes: one a day from first_day, NaN where none was observed. trades: (day, price in the closes' unit),
+    ascending.
 
-    A trade counts only where no close was observed within the horizon before it, and never at a price of 0. A close carried
-    over a split is divided by its ratio. None where nothing was ever observed up to `until`.
+    A trade counts only where no close was observed within the horizon before it, and never at a price of 0. A close
+    carried over a split is divided by its ratio. None where nothing was ever observed up to `until`.
     """
     known_trades = {day: price for day, price in trades if price > 0 and day <= until}
     starts = [day for day in (first_day, min(known_trades, default=None)) if day is not None]

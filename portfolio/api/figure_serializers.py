@@ -188,7 +188,7 @@ class PerformanceSerializer(StandingSerializer):
 
 class SliceSerializer(serializers.Serializer[Any]):
     key = serializers.CharField()
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]  # a member of the answer, not the field's own label
     value = NumberField()
     share = unknown()
     count = serializers.IntegerField()

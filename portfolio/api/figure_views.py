@@ -90,7 +90,7 @@ class PositionViewSet(OwnedViewSet):
             for name, value in asked(figure_serializers.PositionsQuery, request).items()
             if name not in ("page", "page_size")
         }
-        page: Any = self.paginate_queryset(selectors.positions(user=caller(request), **values))  # type: ignore[arg-type]
+        page: Any = self.paginate_queryset(selectors.positions(user=caller(request), **values))
         return self.get_paginated_response([_fields(row) for row in page])
 
     def retrieve(self, request: Request, pk: str) -> Response:

@@ -1,7 +1,6 @@
 """Accounts, transactions, positions by hand and instruments: portfolio's edge on the ledger."""
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from django.db.models import BigIntegerField, F, QuerySet, Value
@@ -190,7 +189,9 @@ class TransactionViewSet(OwnedViewSet):
         done = manual.book_transaction(user=user, account=account, row=row, uid=uid)
         if done.id is None:
             address = reverse("api-transaction-detail", args=[done.uid], request=self.request)
-            return accepted({"id": done.uid, "status": "queued", "ledger_version": done.ledger_version}, location=address)
+            return accepted(
+                {"id": done.uid, "status": "queued", "ledger_version": done.ledger_version}, location=address
+            )
         body = self.shown(self.get_queryset().filter(pk=done.id)).get()
         body |= {"possible_duplicate_of": done.possible_duplicate_of, "matched_with": done.matched_with}
         address = reverse("api-transaction-detail", args=[done.id], request=self.request)
@@ -242,7 +243,7 @@ class ManualPositionViewSet(OwnedViewSet):
     tiers = EVERYBODY
     queryset = Transaction.objects.none()
     serializer_class = serializers.ManualPositionSerializer
-    filter_backends: ClassVar[Sequence[Any]] = []  # type: ignore[misc,assignment]
+    filter_backends = []
 
     def found(self, pk: str) -> ManualPosition:
         row = manual_position(user=caller(self.request), id=parsed_id(pk))
@@ -252,7 +253,7 @@ class ManualPositionViewSet(OwnedViewSet):
 
     @extend_schema(responses=serializers.ManualPositionSerializer(many=True))
     def list(self, request: Request) -> Response:
-        page = self.paginate_queryset(manual_positions(user=caller(request)))  # type: ignore[arg-type]
+        page = self.paginate_queryset(manual_positions(user=caller(request)))
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
     def retrieve(self, request: Request, pk: str) -> Response:
@@ -276,9 +277,7 @@ class ManualPositionViewSet(OwnedViewSet):
         address = reverse("api-manual-position-detail", args=[uid], request=request)
         return Response(self.get_serializer(self.found(str(uid))).data, status=201, headers={"Location": address})
 
-    @extend_schema(
-        request=serializers.ManualPositionRequestSerializer, responses=serializers.ManualPositionSerializer
-    )
+    @extend_schema(request=serializers.ManualPositionRequestSerializer, responses=serializers.ManualPositionSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:
         user, row = caller(request), self.found(pk)
         asked = serializers.ManualPositionRequestSerializer(

@@ -52,7 +52,10 @@ class PriceViewSet(ObservationViewSet):
     @extend_schema(
         request={
             "application/json": serializers.PriceRequestSerializer(many=True),
-            "text/csv": {"type": "string", "description": "Columns instrument or symbol or isin, date, close, currency."},
+            "text/csv": {
+                "type": "string",
+                "description": "Columns instrument or symbol or isin, date, close, currency.",
+            },
         },
         responses=RECORDED,
     )

@@ -194,7 +194,9 @@ class BookedSerializer(TransactionSerializer):
 
 
 class ManualPositionRequestSerializer(serializers.Serializer[Any]):
-    """A holding by the user's own word. An edit is a report of its day; closed_on reports that nothing is held any more."""
+    """A holding by the user's own word. An edit is a report of its day; closed_on reports that nothing is held any
+    more.
+    """
 
     account = OwnedRelatedField(queryset=BrokerAccount.objects.all())
     instrument = InstrumentField()
@@ -255,7 +257,18 @@ class PriceSerializer(serializers.ModelSerializer[Price]):
 
     class Meta:
         model = Price
-        fields = ["id", "listing", "instrument", "symbol", "date", "close", "currency", "basis", "provider", "recorded_at"]
+        fields = [
+            "id",
+            "listing",
+            "instrument",
+            "symbol",
+            "date",
+            "close",
+            "currency",
+            "basis",
+            "provider",
+            "recorded_at",
+        ]
         read_only_fields = fields
 
 

@@ -127,7 +127,9 @@ def performance(
         start=days[0].day if days else start,
         end=days[-1].day if days else end,
         twr=figure("twr", twr),
-        twr_annualized=figure("twr_annualized", returns.unless_short(yearly, days=span) if yearly.value is not None else yearly),
+        twr_annualized=figure(
+            "twr_annualized", returns.unless_short(yearly, days=span) if yearly.value is not None else yearly
+        ),
         xirr=figure("xirr", _xirr(days)),
         modified_dietz=figure("modified_dietz", returns.modified_dietz(days) if days else Figure(None, "no_value")),
         period_gain=figure("period_gain", returns.period_gain(days)),

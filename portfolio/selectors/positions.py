@@ -64,11 +64,32 @@ class PositionRow:
         return asdict(self)
 
 
-FIELDS = (
-    "id instrument_id account_id quantity currency average_cost cost_basis cost_basis_base price price_as_of price_provider"
-    " market_value market_value_base unrealized_gain unrealized_gain_base realized_gain_base income_base day_change_base"
-    " weight unexplained_quantity reported_as_of missing_quantity is_stale reason as_of"
-).split()
+FIELDS = [
+    "id",
+    "instrument_id",
+    "account_id",
+    "quantity",
+    "currency",
+    "average_cost",
+    "cost_basis",
+    "cost_basis_base",
+    "price",
+    "price_as_of",
+    "price_provider",
+    "market_value",
+    "market_value_base",
+    "unrealized_gain",
+    "unrealized_gain_base",
+    "realized_gain_base",
+    "income_base",
+    "day_change_base",
+    "unexplained_quantity",
+    "reported_as_of",
+    "missing_quantity",
+    "is_stale",
+    "reason",
+    "as_of",
+]
 
 
 def positions(
@@ -79,7 +100,9 @@ def positions(
     as_of: dt.date | None = None,
     currency: str | None = None,
 ) -> list[PositionRow]:
-    """What is held at the close of `as_of` (today), largest value first; one row per account and instrument, or per instrument."""
+    """What is held at the close of `as_of` (today), largest value first; one row per account and instrument, or per
+    instrument.
+    """
     now = standing(user=user)
     rate = exchange(user=user, currency=currency)
     day = as_of or now.valued_on
@@ -107,7 +130,7 @@ def _current(user: User, account: UUID | None, rate: Exchange, day: dt.date) -> 
 
 def _row(values: dict[str, Any], rate: Exchange, costs: dict[tuple[UUID, UUID], Decimal | None] | None) -> PositionRow:
     values["account"], values["instrument"] = values.pop("account_id"), values.pop("instrument_id")
-    row = PositionRow(**values, base_currency=rate.currency)
+    row = PositionRow(**values, weight=None, base_currency=rate.currency)
     if costs is None:
         return row
     assert row.account is not None  # noqa: S101  # only grouped rows have none
@@ -251,12 +274,12 @@ def _sum(rows: list[PositionRow]) -> PositionRow:
         cost_basis=cost,
         market_value=add("market_value") if one_currency else None,
         unrealized_gain=add("unrealized_gain") if one_currency else None,
-        **{
-            name: add(name)
-            for name in (
-                "cost_basis_base market_value_base unrealized_gain_base realized_gain_base income_base day_change_base"
-            ).split()
-        },
+        cost_basis_base=add("cost_basis_base"),
+        market_value_base=add("market_value_base"),
+        unrealized_gain_base=add("unrealized_gain_base"),
+        realized_gain_base=add("realized_gain_base"),
+        income_base=add("income_base"),
+        day_change_base=add("day_change_base"),
         unexplained_quantity=sum((row.unexplained_quantity for row in rows), ZERO),
         missing_quantity=sum((row.missing_quantity for row in rows), ZERO),
         reported_as_of=None,

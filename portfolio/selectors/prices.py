@@ -1,9 +1,10 @@
 """Closes as a user sees them: one for each listing and day."""
 
 import datetime as dt
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -62,7 +63,9 @@ def closes_in_force(*, user_id: UUID | None, listing_ids: Collection[UUID]) -> d
 def last_closes(*, user_id: UUID, listing_ids: Collection[UUID], day: dt.date) -> dict[UUID, Close]:
     """The last close in force on or before `day` of each listing that has one."""
     found: dict[UUID, Close] = {}
-    statement = f"SELECT DISTINCT ON (listing_id) * FROM ({IN_FORCE.format(direction='DESC')}) t ORDER BY listing_id, date DESC"  # noqa: S608
+    statement = (
+        f"SELECT DISTINCT ON (listing_id) * FROM ({IN_FORCE.format(direction='DESC')}) t ORDER BY listing_id, date DESC"  # noqa: S608
+    )
     with connection.cursor() as cursor:
         cursor.execute(statement, _parameters(user_id, listing_ids, day))
         for listing, date, close, provider, _number in cursor.fetchall():
@@ -75,10 +78,11 @@ def _in_force(
 ) -> list[tuple[UUID, dt.date, Decimal, str, int]]:
     with connection.cursor() as cursor:
         cursor.execute(IN_FORCE.format(direction=direction), _parameters(user_id, listing_ids, until))
-        return cursor.fetchall()
+        rows: list[tuple[UUID, dt.date, Decimal, str, int]] = cursor.fetchall()
+        return rows
 
 
-def _parameters(user_id: UUID | None, listing_ids: Collection[UUID], until: dt.date | None) -> Mapping[str, object]:
+def _parameters(user_id: UUID | None, listing_ids: Collection[UUID], until: dt.date | None) -> dict[str, Any]:
     return {"listings": list(listing_ids), "user": user_id, "until": until, "shared": list(SHARED_PROVIDERS)}
 
 

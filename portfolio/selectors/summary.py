@@ -22,7 +22,9 @@ FLOWS = ("external_flow", "transfer_flow", "border_flow", "dividends", "interest
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """In `currency`, at the close of as_of. A sum holds what is known; it is None where nothing is, and reasons says why."""
+    """In `currency`, at the close of as_of. A sum holds what is known; it is None where nothing is, and reasons says
+    why.
+    """
 
     currency: str
     as_of: dt.date
@@ -143,14 +145,15 @@ def _money(value: Decimal | None) -> Decimal | None:
     return None if value is None else to_money(value)
 
 
-def cash_rows(
-    *, user: User, account: UUID | None, day: dt.date, rate: Exchange, is_today: bool
-) -> list[CashRow]:
+def cash_rows(*, user: User, account: UUID | None, day: dt.date, rate: Exchange, is_today: bool) -> list[CashRow]:
     """Balances at the close of `day`, in the currency asked for at that day's rate."""
     if is_today:
-        stored = CashBalance.objects.visible_to(user).filter(**account_filter(account)).order_by("account_id", "currency")
+        stored = (
+            CashBalance.objects.visible_to(user).filter(**account_filter(account)).order_by("account_id", "currency")
+        )
         return [
-            CashRow(row.account_id, row.currency, row.amount, rate.convert(row.amount_base, row.as_of)) for row in stored
+            CashRow(row.account_id, row.currency, row.amount, rate.convert(row.amount_base, row.as_of))
+            for row in stored
         ]
     steps = (
         HoldingStep.objects.visible_to(user)

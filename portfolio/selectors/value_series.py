@@ -87,8 +87,8 @@ def day_values(
 ) -> list[DayValue]:
     """The days of a period for return figures: the first is the opening, at whose close the period begins.
 
-    A period without a start opens at nothing the day before the first flow. Flows at the border of what has a value count
-    as external. instrument: of that holding alone, where a purchase flows in, a sale and a dividend flow out.
+    A period without a start opens at nothing the day before the first flow. Flows at the border of what has a value
+    count as external. instrument: of that holding alone, where a purchase flows in, a sale and a dividend flow out.
     """
     rows = _daily(user, account, end) if instrument is None else _daily_of_holding(user, account, instrument, end)
     if not rows:
@@ -132,7 +132,9 @@ def _daily_of_holding(
     for series in stored:
         value = column(series, series.value)
         worth = np.where(np.isnan(value), worth, np.nan_to_num(worth) + value)
-        flow += np.nan_to_num(column(series, series.external_flow)) + np.nan_to_num(column(series, series.internal_flow))
+        flow += np.nan_to_num(column(series, series.external_flow)) + np.nan_to_num(
+            column(series, series.internal_flow)
+        )
         if account is None and series.transfer_flow:
             flow -= np.nan_to_num(column(series, series.transfer_flow))
         if series.border_flow:
@@ -141,9 +143,7 @@ def _daily_of_holding(
     for place, (value, net, edge) in enumerate(zip(worth.tolist(), flow.tolist(), border.tolist(), strict=True)):
         moved = Decimal(repr(net))
         known = None if np.isnan(value) else Decimal(repr(value))
-        rows.append(
-            (first + ONE_DAY * place, known, moved, max(moved, ZERO), min(moved, ZERO), Decimal(repr(edge)))
-        )
+        rows.append((first + ONE_DAY * place, known, moved, max(moved, ZERO), min(moved, ZERO), Decimal(repr(edge))))
     return rows
 
 

@@ -13,21 +13,19 @@ def diff_write(
     columns: Sequence[str],
     key: Sequence[str],
     rows: Iterable[Sequence[Any]],
-    scope: str,
-    scope_values: Sequence[Any],
+    scope: tuple[str, Sequence[Any]],
 ) -> int:
-    """Make the rows of `scope` (a condition on the table's columns) equal to `rows`; the number of rows that changed.
+    """Make the rows of `scope` (a condition on the columns of the table `t`, and its values) equal to `rows`; the number of rows that changed.
 
     columns: database columns of each row, in order. key: those of them that identify a row, never null.
     """
+    rows = list(rows)  # whatever reads the database to make them must be done before COPY holds the connection
     table = sql.Identifier(model._meta.db_table)
     names = sql.SQL(", ").join(map(sql.Identifier, columns))
     values = [name for name in columns if name not in key]
     temporary = sql.Identifier(f"new_{model._meta.db_table}")
-    same_key = sql.SQL(" AND ").join(
-        sql.SQL("t.{0} = n.{0}").format(sql.Identifier(name)) for name in key
-    )
-    condition = sql.SQL(scope)  # type: ignore[arg-type]  # a constant of the caller
+    same_key = sql.SQL(" AND ").join(sql.SQL("t.{0} = n.{0}").format(sql.Identifier(name)) for name in key)
+    condition, scope_values = sql.SQL(scope[0]), scope[1]  # type: ignore[arg-type]  # a constant of the caller
     with connection.cursor() as cursor:
         cursor.execute(
             sql.SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA").format(
@@ -44,16 +42,14 @@ def diff_write(
             ),
             scope_values,
         )
-        changed = cursor.rowcount
+        changed: int = cursor.rowcount
         if values:
             cursor.execute(
                 sql.SQL(
                     "UPDATE {table} t SET {updates} FROM {new} n WHERE {scope} AND {same} AND ({old}) IS DISTINCT FROM ({fresh})"
                 ).format(
                     table=table,
-                    updates=sql.SQL(", ").join(
-                        sql.SQL("{0} = n.{0}").format(sql.Identifier(name)) for name in values
-                    ),
+                    updates=sql.SQL(", ").join(sql.SQL("{0} = n.{0}").format(sql.Identifier(name)) for name in values),
                     new=temporary,
                     scope=condition,
                     same=same_key,

@@ -11,13 +11,14 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
+from django.db.models import Q
 
 from accounts.models import User
 from federation.models import AccountSetting, BrokerAccount, Listing, Transaction
 from federation.selectors import unexplained
 from portfolio.fx import RateTable
 from portfolio.holding_steps import Held, Step, held
-from portfolio.ledger_rows import FlowKind, Flows, Holding, LedgerRow, account_flows, lot_entry, paired
+from portfolio.ledger_rows import Flows, Holding, LedgerRow, account_flows, lot_entry
 from portfolio.lots import Entry, Method
 from portfolio.selectors.prices import (
     TRADE,
@@ -31,6 +32,7 @@ from portfolio.selectors.prices import (
 from portfolio.selectors.rates import rate_table
 from portfolio.series import Closes, Events, Floats, build_blocks
 from portfolio.series import Holding as SeriesHolding
+from portfolio.services.touched import Touched
 from portfolio.valued import NO_CLOSES, Quoted, quoted
 from stackmotive.common.currencies import ISO_4217, quote_unit
 
@@ -75,6 +77,7 @@ class Figures:
     user: User
     today: dt.date
     base: str
+    touched: Touched
     accounts: dict[UUID, BrokerAccount]
     rates: RateTable
     rows: list[LedgerRow]
@@ -89,6 +92,15 @@ class Figures:
         """Base currency for one unit of `currency`."""
         found = self.rates.rate(currency, self.base, day)
         return None if found is None else found.value
+
+    def worth(self, line: Line) -> Decimal | None:
+        """Today's value of a line in base; None where no close or rate is known."""
+        steps, rate = self.steps(line.holding), self.rate(line.currency, self.today)
+        if not steps or rate is None:
+            return None
+        if line.holding.instrument is None:
+            return steps[-1].quantity * rate
+        return None if line.close is None else steps[-1].quantity * line.close.close * line.multiplier * rate
 
     def cash_steps(self, line: Holding) -> list[Step]:
         """The running balance at the end of each day on which it moved."""
@@ -105,10 +117,10 @@ class Figures:
         return held.steps.get(str(line.account), []) if held else []
 
 
-def compute(*, user: User, today: dt.date) -> Figures:
-    """All figures of a user as of the close of `today`."""
+def compute(*, user: User, today: dt.date, touched: Touched) -> Figures:
+    """The figures that are touched, as of the close of `today`."""
     accounts = {account.pk: account for account in BrokerAccount.objects.filter(user=user)}
-    rows, listings = read_ledger(user=user, accounts=accounts, until=today)
+    rows, listings = read_ledger(user=user, accounts=accounts, until=today, touched=touched)
     currencies = {user.base_currency, *(row.currency for row in rows), *(row.cash_currency for row in rows)}
     currencies |= {row.fee_currency for row in rows if row.fee_currency in ISO_4217}
     by_instrument = _listings_of(rows)
@@ -128,10 +140,16 @@ def compute(*, user: User, today: dt.date) -> Figures:
         user=user,
         today=today,
         base=base,
+        touched=touched,
         accounts=accounts,
         rates=table,
         rows=rows,
-        held=_held(rows, accounts, base, rate_on),
+        held=_held(
+            [row for row in rows if touched.has(account=row.account, instrument=row.instrument)],
+            accounts,
+            base,
+            rate_on,
+        ),
         flows=account_flows(rows, base=base, rate_on=rate_on),
     )
     _read_reports(figures)
@@ -143,12 +161,15 @@ def compute(*, user: User, today: dt.date) -> Figures:
 
 
 def read_ledger(
-    *, user: User, accounts: Mapping[UUID, BrokerAccount], until: dt.date
+    *, user: User, accounts: Mapping[UUID, BrokerAccount], until: dt.date, touched: Touched
 ) -> tuple[list[LedgerRow], dict[Holding, UUID]]:
     """The ledger in its order, and the listing that each holding was last traded on."""
     rows: list[LedgerRow] = []
     listings: dict[Holding, UUID] = {}
-    found = Transaction.objects.filter(user=user, trade_date__lte=until).values_list(
+    wanted = Transaction.objects.filter(user=user, trade_date__lte=until)
+    if not touched.is_all:
+        wanted = wanted.filter(Q(account__in=touched.accounts) | Q(instrument__in=touched.instruments))
+    found = wanted.values_list(
         "pk", "account_id", "instrument_id", "instrument__multiplier", "listing_id", "kind", "trade_date", "position",
         "leg", "quantity", "price", "currency", "fee", "fee_currency", "tax", "cash_amount", "cash_currency", "fx_rate",
         "ratio", "group",
@@ -181,10 +202,9 @@ def read_ledger(
                 fx_rate=fx_rate,
                 ratio=ratio,
                 group=group,
+                is_paired=pk in touched.paired,
             )
         )
-    both = paired(rows)
-    rows = [replace(row, is_paired=True) if row.id in both else row for row in rows]
     return sorted(rows, key=lambda row: row.order), listings
 
 
@@ -202,9 +222,10 @@ def _methods(accounts: Mapping[UUID, BrokerAccount]) -> dict[str, list[tuple[dt.
     dated = AccountSetting.objects.filter(account__in=accounts, key="cost_basis_method", valid_from__isnull=False)
     later: dict[UUID, list[tuple[dt.date, Method]]] = defaultdict(list)
     for account, day, value in dated.order_by("valid_from", "number").values_list("account_id", "valid_from", "value"):
-        later[account].append((day, value))
-    for account_id, account in accounts.items():
-        current: Method = account.cost_basis_method  # type: ignore[assignment]  # constrained by its choices
+        if day is not None:
+            later[account].append((day, value))
+    for account_id, one in accounts.items():
+        current: Any = one.cost_basis_method
         dates = later.get(account_id, [])
         methods[str(account_id)] = [(dt.date.min, "fifo" if dates else current), *dates]
     return methods
@@ -223,9 +244,7 @@ def _held(
     symbols = _coin_symbols(rows)
     entries: dict[UUID, list[Entry]] = defaultdict(list)
     for row in rows:
-        if row.moves_units and row.instrument:
-            entries[row.instrument].append(lot_entry(row, base=base, rate_on=rate_on))
-        elif row.instrument and row.kind == "return_of_capital":
+        if (row.moves_units and row.instrument) or (row.instrument and row.kind == "return_of_capital"):
             entries[row.instrument].append(lot_entry(row, base=base, rate_on=rate_on))
         if row.fee and row.fee_currency not in ISO_4217:
             coin = symbols.get((row.account, row.fee_currency.upper()))
@@ -279,6 +298,7 @@ def _add_lines(
         Holding(UUID(account), instrument) for instrument, found in figures.held.items() for account in found.steps
     }
     holdings |= figures.flows.cash.keys() | figures.flows.by_holding.keys()
+    holdings = {one for one in holdings if figures.touched.has(account=one.account, instrument=one.instrument)}
     every_listing = {listing.pk for found in by_instrument.values() for listing in found}
     packed = packed_closes(user_id=figures.user.pk, listing_ids=every_listing)
     last = last_closes(user_id=figures.user.pk, listing_ids=packed.keys(), day=figures.today)
@@ -338,7 +358,9 @@ def _line(
     if found is not None:
         trade = found.trades.get(found.observed_on)
         stored = last.get(chosen.pk) if chosen else None
-        price, provider = (trade, TRADE) if trade is not None else (stored.close, stored.provider) if stored else (None, "")
+        price, provider = (
+            (trade, TRADE) if trade is not None else (stored.close, stored.provider) if stored else (None, "")
+        )
         if price is not None:
             close = Close(found.observed_on, price * unit / found.ratio, provider)
     return Line(
@@ -454,9 +476,9 @@ def _add_borders(figures: Figures) -> None:
             place = (day - series.first_day).days
             if is_unknown[place]:
                 series.border[day] = -amount
-        for place in np.flatnonzero(is_unknown[:-1] & ~is_unknown[1:]) + 1:
-            day = series.first_day + dt.timedelta(days=int(place))
-            value = Decimal(repr(float(series.value[place])))
+        for first in np.flatnonzero(is_unknown[:-1] & ~is_unknown[1:]) + 1:
+            day = series.first_day + dt.timedelta(days=int(first))
+            value = Decimal(repr(float(series.value[first])))
             series.border[day] = value - entering.get(day, ZERO)
 
 
@@ -468,6 +490,3 @@ def column(series: Series, dated: Mapping[dt.date, Decimal]) -> Floats:
         if 0 <= place < values.size:
             values[place] += float(amount)
     return values
-
-
-KINDS: tuple[FlowKind, ...] = ("external", "transfer", "dividends", "interest", "income", "fees", "taxes")

@@ -60,9 +60,7 @@ def named_instrument(*, user: User, instrument: Instrument, currency: str) -> In
     return reference_to(instrument, listing_for(instrument, "", currency))
 
 
-def book_transaction(
-    *, user: User, account: BrokerAccount, row: TransactionRow, uid: UUID | None = None
-) -> Booked:
+def book_transaction(*, user: User, account: BrokerAccount, row: TransactionRow, uid: UUID | None = None) -> Booked:
     """Record a row by hand, or the next version of `uid`, and bring the ledger up to it."""
     staged = ingestion.stage_manual_transaction(user=user, row=row, account_id=account.pk, uid=uid)
     done = federation.apply_now(user.pk, accounts=[account.pk])
@@ -85,7 +83,9 @@ def _equal_row(user: User, booked: UUID | None) -> UUID | None:
     if row is None:
         return None
     same = ("account", "instrument", "kind", "trade_date", "quantity", "price", "currency", "cash_amount")
-    equal = Transaction.objects.visible_to(user).filter(**{name: getattr(row, name) for name in same}).exclude(pk=row.pk)
+    equal = (
+        Transaction.objects.visible_to(user).filter(**{name: getattr(row, name) for name in same}).exclude(pk=row.pk)
+    )
     found: UUID | None = equal.order_by("pk").values_list("pk", flat=True).first()
     return found
 
@@ -121,7 +121,13 @@ def book_position(
 ) -> UUID:
     """Record what an account holds by the user's own word, or the next report of `uid`."""
     row = PositionRow(
-        line=1, account="", instrument=instrument, quantity=quantity, as_of=as_of, currency=currency, cost_basis=cost_basis
+        line=1,
+        account="",
+        instrument=instrument,
+        quantity=quantity,
+        as_of=as_of,
+        currency=currency,
+        cost_basis=cost_basis,
     )
     staged = ingestion.stage_manual_position(user=user, row=row, account_id=account.pk, uid=uid)
     federation.apply_now(user.pk, accounts=[account.pk])
@@ -155,5 +161,3 @@ def delete_position(*, user: User, position: ManualPosition) -> None:
     """It never was."""
     ingestion.withdraw_manual(user=user, uid=position.id)
     federation.apply_now(user.pk, accounts=[position.account])
-
-

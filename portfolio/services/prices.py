@@ -44,7 +44,9 @@ def record_prices(*, user_id: UUID, prices: Sequence[OwnPrice]) -> int:
     number = next_fact_number(user_id=user_id, cause="prices")
     Price.objects.bulk_create(
         [
-            Price(listing_id=row.listing_id, user_id=user_id, date=row.date, close=row.close, provider=OWN, number=number)
+            Price(
+                listing_id=row.listing_id, user_id=user_id, date=row.date, close=row.close, provider=OWN, number=number
+            )
             for row in prices
         ],
         batch_size=1000,
@@ -58,7 +60,9 @@ def record_prices(*, user_id: UUID, prices: Sequence[OwnPrice]) -> int:
 
 @transaction.atomic
 def load_shared_prices(*, rows: Iterable[tuple[UUID, dt.date, Decimal]], provider: str, basis: str) -> int:
-    """Take over closes (listing, day, close) for all users where they differ from what is known; how many were recorded."""
+    """Take over closes (listing, day, close) for all users where they differ from what is known; how many were
+    recorded.
+    """
     number = next_market_number(cause="prices")
     with connection.cursor() as cursor:
         cursor.execute("CREATE TEMP TABLE new_prices (listing uuid, day date, close numeric) ON COMMIT DROP")
@@ -80,21 +84,23 @@ def load_shared_prices(*, rows: Iterable[tuple[UUID, dt.date, Decimal]], provide
             {"basis": basis, "provider": provider, "number": number},
         )
         listings = {row[0] for row in cursor.fetchall()}
-        count = cursor.rowcount
+        count: int = cursor.rowcount
         cursor.execute("DROP TABLE new_prices")
     rebuild_price_series(user_id=None, listing_ids=listings)
-    for user_id, listing_id in PriceSeries.objects.filter(listing_id__in=listings, user__isnull=False).values_list(
-        "user_id", "listing_id"
-    ):
-        if user_id is not None:
-            rebuild_price_series(user_id=user_id, listing_ids={listing_id})
+    for kept in PriceSeries.objects.filter(listing_id__in=listings, user__isnull=False).only("user_id", "listing_id"):
+        rebuild_price_series(user_id=kept.user_id, listing_ids={kept.listing_id})
     return count
 
 
 def rebuild_price_series(*, user_id: UUID | None, listing_ids: Collection[UUID]) -> None:
     """Pack the closes in force of listings again, for one user or (None) as all share them."""
     found = closes_in_force(user_id=user_id, listing_ids=listing_ids)
-    PriceSeries.objects.filter(listing_id__in=set(listing_ids) - found.keys(), user_id=user_id).delete()
+    kept = (
+        PriceSeries.objects.filter(user__isnull=True)
+        if user_id is None
+        else PriceSeries.objects.filter(user_id=user_id)
+    )
+    kept.filter(listing_id__in=set(listing_ids) - found.keys()).delete()
     for listing_id, closes in found.items():
         first = closes[0].date
         column = np.full((closes[-1].date - first).days + 1, np.nan)
@@ -113,9 +119,11 @@ def rebuild_price_series(*, user_id: UUID | None, listing_ids: Collection[UUID])
 
 
 def derive_broker_marks(*, user_id: UUID) -> None:
-    """Make the user's private prices and rates from brokers equal to what their sources in force say. Writes differences only."""
+    """Make the user's private prices and rates from brokers equal to what their sources in force say. Writes
+    differences only.
+    """
     contents = {
-        content.pk: (content.arrived_number, content.source_id)
+        content.pk: (content.arrived_number, content.source_id)  # type: ignore[attr-defined]  # an annotation
         for content in Content.objects.in_force().filter(source__user_id=user_id, source__enabled=True)
     }
     _derive_prices(user_id, contents)
@@ -136,12 +144,14 @@ def _derive_prices(user_id: UUID, contents: dict[int, tuple[int, UUID]]) -> None
         by_instrument[instrument].append((listing, currency, unit))
     wanted: dict[tuple[UUID, str, dt.date], tuple[int, Decimal]] = {}
     staged = StagedPrice.objects.filter(content_id__in=contents)
-    for content, key, day, close, currency in staged.values_list("content_id", "instrument_key", "day", "close", "currency"):
+    for content, key, day, close, currency in staged.values_list(
+        "content_id", "instrument_key", "day", "close", "currency"
+    ):
         number, source = contents[content]
-        instrument, preferred = links.get((source, key), (None, None))
-        if instrument is None:
+        link = links.get((source, key))
+        if link is None:
             continue
-        marked = _listing_for(by_instrument[instrument], preferred, currency)
+        marked = _listing_for(by_instrument[link[0]], link[1], currency)
         if marked is None:
             continue
         listing, factor = marked

@@ -35,7 +35,13 @@ def record_rates(*, user_id: UUID, rates: Sequence[OwnRate]) -> int:
     FxRate.objects.bulk_create(
         [
             FxRate(
-                user_id=user_id, base=row.base, quote=row.quote, date=row.date, rate=row.rate, provider=OWN, number=number
+                user_id=user_id,
+                base=row.base,
+                quote=row.quote,
+                date=row.date,
+                rate=row.rate,
+                provider=OWN,
+                number=number,
             )
             for row in rates
         ],
@@ -56,7 +62,12 @@ def load_ecb_rates(path: Path | None = None) -> int:
     """Take over what the ECB's history file has and the table has not; the number of rates recorded."""
     rows = list(read_rates(path or bundled_rates()))
     newest = newest_rate_on()
-    if newest is not None and rows and rows[0][0] <= newest and FxRate.objects.filter(provider=ECB).count() >= len(rows):
+    if (
+        newest is not None
+        and rows
+        and rows[0][0] <= newest
+        and FxRate.objects.filter(provider=ECB).count() >= len(rows)
+    ):
         return 0
     with transaction.atomic():
         number = next_market_number(cause="ecb_rates")

@@ -40,7 +40,9 @@ class Ledger:
     def row(self, kind: str, on: str, listing: Listing | None = None, **fields: Any) -> Transaction:
         self.position += 1
         numbers = {
-            name: Decimal(value) if isinstance(value, str) and name not in ("currency", "fee_currency", "cash_currency") else value
+            name: Decimal(value)
+            if isinstance(value, str) and name not in ("currency", "fee_currency", "cash_currency")
+            else value
             for name, value in fields.items()
         }
         defaults: dict[str, Any] = {"currency": listing.currency if listing else self.account.currency}
@@ -69,6 +71,9 @@ def snapshot(*models: Any, user_id: UUID) -> list[list[tuple[Any, ...]]]:
     tables = []
     for model in models:
         names = [field.attname for field in model._meta.fields if field.get_internal_type() != "BigAutoField"]
-        rows = [tuple(bytes(v) if isinstance(v, memoryview) else v for v in row) for row in model.objects.filter(user_id=user_id).values_list(*names)]
+        rows = [
+            tuple(bytes(v) if isinstance(v, memoryview) else v for v in row)
+            for row in model.objects.filter(user_id=user_id).values_list(*names)
+        ]
         tables.append(sorted(rows, key=repr))
     return tables

@@ -265,9 +265,7 @@ def test_an_account_with_rows_is_not_deleted(owner: User, api: Api) -> None:
     ["transactions/", "positions/", "lots/", "realized-gains/", "prices/", "fx-rates/", "accounts/", "instruments/",
      "cash-balances/", "manual-positions/"],
 )  # fmt: skip
-def test_a_list_costs_the_same_queries_for_one_row_and_for_twenty(
-    owner: User, api: Api, path: str
-) -> None:
+def test_a_list_costs_the_same_queries_for_one_row_and_for_twenty(owner: User, api: Api, path: str) -> None:
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
 
@@ -284,7 +282,9 @@ def test_a_list_costs_the_same_queries_for_one_row_and_for_twenty(
             ledger.row("buy", "2024-01-03", listing, quantity="2", price="1")
             ledger.row("sell", "2024-01-04", listing, quantity="-1", price="1")
             make_rate("EUR", "USD", f"2023-01-{number + 1:02}", "1.1", owner)
-            services.record_prices(user_id=owner.pk, prices=[services.OwnPrice(listing.pk, dt.date(2024, 1, 9), Decimal(2))])
+            services.record_prices(
+                user_id=owner.pk, prices=[services.OwnPrice(listing.pk, dt.date(2024, 1, 9), Decimal(2))]
+            )
         services.refresh(user_id=owner.pk)
         with CaptureQueriesContext(connection) as queries:
             assert client.get(BASE + path).status_code == 200

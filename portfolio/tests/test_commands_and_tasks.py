@@ -14,7 +14,9 @@ from django.core.management import CommandError, call_command
 from federation.models import LedgerState
 from federation.signals import ledger_changed
 from portfolio import services, tasks
+from portfolio.ecb import read_rates
 from portfolio.models import FigureState, FxRate, Position, Price
+from portfolio.services.rates import bundled_rates
 from portfolio.tests.factories import Ledger, day, make_account, make_instrument, make_user
 
 pytestmark = pytest.mark.django_db
@@ -45,7 +47,8 @@ def test_rates_are_loaded_once_and_a_newer_file_adds_to_them(tmp_path: Path) -> 
     assert told("load_rates", first) == "The rates are up to date."
     newer = history(tmp_path / "b.zip", HISTORY.replace("\n2024-01-03", "\n2024-01-04,1.2,151,N/A,\n2024-01-03", 1))
     assert told("load_rates", newer) == "2 rates recorded."
-    assert set(FxRate.objects.values_list("provider", "base", "user")) == {("ecb", "EUR", None)}
+    assert set(FxRate.objects.values_list("provider", "base")) == {("ecb", "EUR")}
+    assert not FxRate.objects.filter(user__isnull=False).exists()
     assert FxRate.objects.get(quote="HRK").rate == D("7.5")
 
 
@@ -58,7 +61,7 @@ def test_rates_from_something_else_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_bundled_history_reaches_back_to_1999() -> None:
-    newest = next(iter(sorted(services.rates.read_rates(services.rates.bundled_rates()), reverse=True)))
+    newest = next(iter(sorted(read_rates(bundled_rates()), reverse=True)))
     assert newest[0] >= day("2026-10-30")
 
 

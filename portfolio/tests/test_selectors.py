@@ -110,7 +110,11 @@ def test_allocation_shares_add_up_to_one_and_cash_is_a_slice() -> None:
         ledger.row("buy", "2024-01-03", listing, quantity="1", price="100")
     services.refresh(user_id=user.pk)
     split = selectors.allocation(user=user, by="sector")
-    assert [(part.key, part.value) for part in split.slices] == [("Energy", D(200)), ("cash", D(100)), ("unknown", D(100))]
+    assert [(part.key, part.value) for part in split.slices] == [
+        ("Energy", D(200)),
+        ("cash", D(100)),
+        ("unknown", D(100)),
+    ]
     assert sum(part.share or 0 for part in split.slices) == 1
     assert [part.key for part in selectors.allocation(user=user, by="currency").slices] == ["USD"]
 

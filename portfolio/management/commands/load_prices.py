@@ -28,7 +28,9 @@ class Command(BaseCommand):
         try:
             if file.stat().st_size > MOST_BYTES:
                 raise CommandError(f"{file} is larger than 20 MB: split it.")
-            rows = prices_of(read_csv(file.read_text("utf-8-sig"), required=("symbol|isin", "date", "close", "currency")))
+            rows = prices_of(
+                read_csv(file.read_text("utf-8-sig"), required=("symbol|isin", "date", "close", "currency"))
+            )
         except (OSError, UnicodeDecodeError) as exc:
             raise CommandError(f"{file} cannot be read: {exc}") from exc
         except BadRequest as exc:

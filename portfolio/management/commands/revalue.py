@@ -16,7 +16,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--user", metavar="EMAIL", help="only this user")
-        parser.add_argument("--from", dest="since", metavar="DAY", help="only where figures from YYYY-MM-DD on are behind")
+        parser.add_argument(
+            "--from", dest="since", metavar="DAY", help="only where figures from YYYY-MM-DD on are behind"
+        )
 
     def handle(self, *args: Any, user: str | None = None, since: str | None = None, **options: Any) -> None:
         states = LedgerState.objects.select_related("user").order_by("pk")

@@ -1,0 +1,128 @@
+"""The days of accounts: what is stored of their untouched holdings, and what was computed anew, summed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal
+from uuid import UUID
+
+import numpy as np
+
+from portfolio.ledger_rows import FlowKind, Holding
+from portfolio.models import Position, ValueSeries
+from portfolio.series import Floats, unpack
+from portfolio.services.figures import Figures
+from stackmotive.common.money import MONEY_QUANTUM
+
+ZERO = Decimal(0)
+KINDS: tuple[FlowKind, ...] = ("external", "transfer", "dividends", "interest", "income", "fees", "taxes")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A line of an account with its values in base."""
+
+    holding: Holding
+    first_day: dt.date
+    value: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """amounts: value, cash, external, transfer, border, dividends, interest, income, fees, taxes; None is unknown."""
+
+    account: UUID
+    date: dt.date
+    amounts: tuple[Decimal | None, ...]
+    unpriced_count: int
+
+
+def daily_values(figures: Figures) -> Iterator[Day]:
+    """All days of the touched accounts, in Decimal; today's value is the sum of its rounded parts."""
+    for account, members in sorted(_members(figures).items()):
+        yield from _account_days(figures, account, members)
+
+
+def _members(figures: Figures) -> dict[UUID, list[Member]]:
+    """By account, in one order whether computed or stored, so that doubles add up to the same."""
+    members: dict[UUID, list[Member]] = defaultdict(list)
+    for holding, series in figures.series.items():
+        if figures.touched.is_all or holding.account in figures.touched.accounts:
+            members[holding.account].append(Member(holding, series.first_day, series.value))
+    if not figures.touched.is_all:
+        stored = ValueSeries.objects.filter(user=figures.user, account__in=figures.touched.accounts)
+        for row in stored.exclude(instrument=None).only("account_id", "instrument_id", "first_day", "value"):
+            if row.instrument_id not in figures.touched.instruments:
+                holding = Holding(row.account_id, row.instrument_id)
+                members[row.account_id].append(Member(holding, row.first_day, unpack(row.value)))
+    for found in members.values():
+        found.sort(key=lambda one: (str(one.holding.instrument or ""), one.holding.currency))
+    return members
+
+
+def _account_days(figures: Figures, account: UUID, members: list[Member]) -> Iterator[Day]:
+    first = min(member.first_day for member in members)
+    days = (figures.today - first).days + 1
+    value, cash, size = np.zeros(days), np.zeros(days), np.zeros(days)
+    unknown = np.zeros(days, dtype=np.int64)
+    for member in members:
+        start = (member.first_day - first).days
+        known = np.nan_to_num(member.value, nan=0.0)
+        value[start:] += known
+        size[start:] += np.abs(known)
+        if member.holding.instrument is None:
+            cash[start:] += known
+        unknown[start:] += np.isnan(member.value)
+    flows = _flows(figures, account)
+    exact = _todays_value(figures, account)
+    values, cashes = value.tolist(), cash.tolist()
+    nothing: dict[str, Decimal] = {}
+    for place in range(days):
+        day = first + dt.timedelta(days=place)
+        worth: Decimal | None = Decimal(repr(values[place]))
+        if unknown[place] and not size[place]:
+            worth = None
+        elif place == days - 1:
+            worth = exact
+        moved = flows.get(day, nothing)
+        yield Day(
+            account,
+            day,
+            (
+                worth, Decimal(repr(cashes[place])), moved.get("external", ZERO), moved.get("transfer", ZERO),
+                moved.get("border", ZERO), moved.get("dividends", ZERO), moved.get("interest", ZERO),
+                moved.get("income", ZERO), moved.get("fees", ZERO), moved.get("taxes", ZERO),
+            ),
+            int(unknown[place]),
+        )  # fmt: skip
+
+
+def _flows(figures: Figures, account: UUID) -> dict[dt.date, dict[str, Decimal]]:
+    flows: dict[dt.date, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+    for holding, by_kind in figures.flows.by_holding.items():
+        if holding.account == account:
+            for kind in KINDS:
+                for day, amount in by_kind.get(kind, {}).items():
+                    flows[day][kind] += amount
+    for holding, series in figures.series.items():
+        if holding.account == account:
+            for day, amount in series.border.items():
+                flows[day]["border"] += amount
+    return flows
+
+
+def _todays_value(figures: Figures, account: UUID) -> Decimal:
+    """The sum of what positions and balances show."""
+    total = ZERO
+    for holding, line in figures.lines.items():
+        worth = figures.worth(line) if holding.account == account else None
+        if worth is not None:
+            total += worth.quantize(MONEY_QUANTUM, rounding=ROUND_HALF_EVEN)
+    if not figures.touched.is_all:
+        others = Position.objects.filter(account=account, market_value_base__isnull=False)
+        others = others.exclude(instrument__in=figures.touched.instruments)
+        total += sum(others.values_list("market_value_base", flat=True), ZERO)
+    return total

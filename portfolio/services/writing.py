@@ -1,0 +1,424 @@
+"""Storing computed figures where they differ from what is stored."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+
+from portfolio.derived_ids import derived_uuid
+from portfolio.ledger_rows import Holding
+from portfolio.lots import Amounts, Lot, RealizedGain
+from portfolio.models import CashBalance, DailyValue, HoldingStep, Position, ValueSeries
+from portfolio.models import Lot as LotRow
+from portfolio.models import RealizedGain as RealizedGainRow
+from portfolio.series import pack
+from portfolio.services.daily_values import daily_values
+from portfolio.services.diff_write import diff_write
+from portfolio.services.figures import Figures, Series, column
+from stackmotive.common.money import MONEY_QUANTUM, RECORDED_QUANTUM
+
+ZERO = Decimal(0)
+
+
+def write(figures: Figures) -> None:
+    """Store what differs from what is stored."""
+    _write_lots(figures)
+    _write_steps(figures)
+    _write_positions(figures)
+    _write_cash(figures)
+    _write_series(figures)
+    _write_daily_values(figures)
+
+
+def recorded(value: Decimal | None) -> Decimal | None:
+    """Rounded half-even to what a RecordedField holds."""
+    return None if value is None else value.quantize(RECORDED_QUANTUM, rounding=ROUND_HALF_EVEN)
+
+
+def money(value: Decimal | None) -> Decimal | None:
+    """Rounded half-even to what a MoneyField holds."""
+    return None if value is None else value.quantize(MONEY_QUANTUM, rounding=ROUND_HALF_EVEN)
+
+
+OWNED = "t.user_id = %s"
+
+
+def _scope(figures: Figures, *, of: str) -> tuple[str, list[Any]]:
+    """The stored rows that were computed anew. of: instruments, cash (lines without an instrument) or accounts (days)."""
+    touched = figures.touched
+    limits = {"instruments": " AND t.instrument_id IS NOT NULL", "cash": " AND t.instrument_id IS NULL", "accounts": ""}
+    condition, values = OWNED, [figures.user.pk]
+    if not touched.is_all and of == "instruments":
+        return f"{condition} AND t.instrument_id = ANY(%s)", [*values, list(touched.instruments)]
+    if not touched.is_all:
+        return f"{condition}{limits[of]} AND t.account_id = ANY(%s)", [*values, list(touched.accounts)]
+    return condition + limits[of], values
+
+
+LOT_COLUMNS = [
+    "id",
+    "user_id",
+    "account_id",
+    "instrument_id",
+    "opened_by",
+    "acquired_on",
+    "held_from",
+    "quantity",
+    "currency",
+    "cost",
+    "fee",
+    "tax",
+    "cost_base",
+]
+GAIN_COLUMNS = [
+    "id",
+    "user_id",
+    "account_id",
+    "instrument_id",
+    "closed_by",
+    "opened_by",
+    "acquired_on",
+    "closed_on",
+    "quantity",
+    "currency",
+    "proceeds",
+    "proceeds_fee",
+    "proceeds_tax",
+    "cost",
+    "cost_fee",
+    "cost_tax",
+    "gain",
+    "proceeds_base",
+    "cost_base",
+    "gain_base",
+    "fx_gain_base",
+    "side",
+]
+
+
+def _write_lots(figures: Figures) -> None:
+    lots, gains = [], []
+    for instrument, found in figures.held.items():
+        lots += [_lot(figures, instrument, lot) for lot in (*found.lots.open, *found.lots.in_transit)]
+        seen: dict[str, int] = defaultdict(int)
+        for gain in found.lots.realized:
+            gains.append(_gain(figures, instrument, gain, seen))
+    diff_write(LotRow, columns=LOT_COLUMNS, key=["id"], rows=lots, scope=_scope(figures, of="instruments"))
+    diff_write(RealizedGainRow, columns=GAIN_COLUMNS, key=["id"], rows=gains, scope=_scope(figures, of="instruments"))
+
+
+def _row_id(text: str) -> UUID:
+    """The ledger row of an entry: a part or a fee carries its row's id before a mark."""
+    return UUID(text[:36])
+
+
+def _lot(figures: Figures, instrument: UUID, lot: Lot) -> tuple[Any, ...]:
+    cost = lot.cost
+    return (
+        derived_uuid(_row_id(lot.opened_by), "lot", lot.id, lot.account), figures.user.pk, UUID(lot.account), instrument,
+        _row_id(lot.opened_by), lot.acquired_on, lot.opened_on, recorded(lot.quantity), lot.currency,
+        recorded(cost.total if cost else None), recorded(cost.fee if cost else ZERO), recorded(cost.tax if cost else ZERO),
+        recorded(lot.base_cost.total if lot.base_cost else None),
+    )  # fmt: skip
+
+
+def _part(amounts: Amounts | None, name: str) -> Decimal | None:
+    return recorded(ZERO if amounts is None else getattr(amounts, name))
+
+
+def _gain(figures: Figures, instrument: UUID, gain: RealizedGain, seen: dict[str, int]) -> tuple[Any, ...]:
+    mark = f"{gain.entry_id}/{gain.lot_id}"
+    seen[mark] += 1
+    cost = gain.cost if gain.currency == gain.cost_currency else None
+    return (
+        derived_uuid(_row_id(gain.entry_id), "gain", mark, seen[mark]), figures.user.pk, UUID(gain.account), instrument,
+        _row_id(gain.entry_id), _row_id(gain.opened_by) if gain.opened_by else None, gain.acquired_on, gain.day,
+        recorded(gain.quantity), gain.currency, recorded(gain.proceeds.net if gain.proceeds else None),
+        _part(gain.proceeds, "fee"), _part(gain.proceeds, "tax"), recorded(cost.total if cost else None),
+        _part(cost, "fee"), _part(cost, "tax"), recorded(gain.gain()),
+        recorded(gain.base_proceeds.net if gain.base_proceeds else None),
+        recorded(gain.base_cost.total if gain.base_cost else None), recorded(gain.base_gain()), recorded(gain.fx_gain),
+        gain.side,
+    )  # fmt: skip
+
+
+STEP_COLUMNS = ["user_id", "account_id", "instrument_id", "currency", "day", "quantity", "cost", "cost_base"]
+
+
+def _write_steps(figures: Figures) -> None:
+    for is_cash in (False, True):
+        rows = [
+            (
+                figures.user.pk, holding.account, holding.instrument, step.currency, step.day, recorded(step.quantity),
+                recorded(step.cost), recorded(step.cost_base),
+            )
+            for holding in figures.lines
+            if (holding.instrument is None) is is_cash
+            for step in figures.steps(holding)
+        ]  # fmt: skip
+        diff_write(
+            HoldingStep,
+            columns=STEP_COLUMNS,
+            key=["account_id", "currency" if is_cash else "instrument_id", "day"],
+            rows=rows,
+            scope=_scope(figures, of="cash" if is_cash else "instruments"),
+        )
+
+
+POSITION_COLUMNS = [
+    "id",
+    "user_id",
+    "account_id",
+    "instrument_id",
+    "listing_id",
+    "quantity",
+    "currency",
+    "cost_basis",
+    "cost_basis_base",
+    "average_cost",
+    "price",
+    "price_as_of",
+    "price_provider",
+    "market_value",
+    "market_value_base",
+    "unrealized_gain",
+    "unrealized_gain_base",
+    "realized_gain_base",
+    "income_base",
+    "unexplained_quantity",
+    "reported_as_of",
+    "missing_quantity",
+    "day_change_base",
+    "is_stale",
+    "reason",
+    "as_of",
+]
+
+
+def _write_positions(figures: Figures) -> None:
+    rows = list(_positions(figures))
+    diff_write(
+        Position,
+        columns=POSITION_COLUMNS,
+        key=["account_id", "instrument_id"],
+        rows=[[row[name] for name in POSITION_COLUMNS] for row in rows],
+        scope=_scope(figures, of="instruments"),
+    )
+
+
+def _positions(figures: Figures) -> Iterator[dict[str, Any]]:
+    realized = _realized_by_holding(figures)
+    for holding in figures.lines:
+        if holding.instrument is None:
+            continue
+        steps = figures.steps(holding)
+        missing = figures.held[holding.instrument].missing.get(str(holding.account), ZERO) if steps else ZERO
+        if not steps or (not steps[-1].quantity and not missing):
+            continue
+        yield _position(figures, holding, realized.get(holding, ZERO), missing)
+
+
+def _realized_by_holding(figures: Figures) -> dict[Holding, Decimal | None]:
+    realized: dict[Holding, Decimal | None] = {}
+    for instrument, found in figures.held.items():
+        for gain in found.lots.realized:
+            holding = Holding(UUID(gain.account), instrument)
+            before, amount = realized.get(holding, ZERO), gain.base_gain()
+            realized[holding] = None if before is None or amount is None else before + amount
+    return realized
+
+
+def _position(figures: Figures, holding: Holding, realized: Decimal | None, missing: Decimal) -> dict[str, Any]:
+    line, step = figures.lines[holding], figures.steps(holding)[-1]
+    quantity = step.quantity
+    cost = step.cost if step.currency == line.currency else None
+    cost_base = step.cost_base
+    rate = figures.rate(line.currency, figures.today)
+    price = line.close.close if line.close else None
+    value = None if price is None else quantity * price * line.multiplier
+    value_base = None if value is None or rate is None else value * rate
+    income = sum(figures.flows.by_holding.get(holding, {}).get("income", {}).values(), ZERO)
+    reason = ""
+    if price is None:
+        reason = "no_price"
+    elif rate is None:
+        reason = "no_rate"
+    elif cost_base is None:
+        reason = "opening_cost_unknown" if holding in figures.unexplained else "cost_unknown"
+    elif cost is None and quantity:
+        reason = "cost_in_another_currency"
+    return {
+        "id": derived_uuid(holding.account, "position", holding.instrument),
+        "user_id": figures.user.pk,
+        "account_id": holding.account,
+        "instrument_id": holding.instrument,
+        "listing_id": line.listing,
+        "quantity": recorded(quantity),
+        "currency": line.currency,
+        "cost_basis": money(cost),
+        "cost_basis_base": money(cost_base),
+        "average_cost": recorded(cost / quantity) if cost is not None and quantity else ZERO if not quantity else None,
+        "price": recorded(price),
+        "price_as_of": line.close.date if line.close else None,
+        "price_provider": line.close.provider if line.close else "",
+        "market_value": money(value),
+        "market_value_base": money(value_base),
+        "unrealized_gain": money(value - cost) if value is not None and cost is not None else None,
+        "unrealized_gain_base": money(value_base - cost_base)
+        if value_base is not None and cost_base is not None
+        else None,
+        "realized_gain_base": money(realized),
+        "income_base": money(income),
+        "unexplained_quantity": recorded(figures.unexplained.get(holding, ZERO)),
+        "reported_as_of": figures.reported.get(holding),
+        "missing_quantity": recorded(missing),
+        "day_change_base": money(_day_change(figures, holding)),
+        "is_stale": line.close is not None and (figures.today - line.close.date).days > line.horizon,
+        "reason": reason,
+        "as_of": figures.today,
+    }
+
+
+def _day_change(figures: Figures, holding: Holding) -> Decimal | None:
+    """Today's gain of a holding: its value less yesterday's and less what went into it; None where either is unknown."""
+    series = figures.series[holding]
+    flows = figures.flows.by_holding.get(holding, {})
+    entered = sum((flows.get(kind, {}).get(figures.today, ZERO) for kind in ("internal", "external")), ZERO)
+    before = series.value[-2] if series.value.size > 1 else 0.0
+    if np.isnan(series.value[-1]) or np.isnan(before):
+        return None
+    return Decimal(repr(float(series.value[-1]))) - Decimal(repr(float(before))) - entered
+
+
+CASH_COLUMNS = [
+    "user_id",
+    "account_id",
+    "currency",
+    "amount",
+    "amount_base",
+    "unexplained_amount",
+    "reported_as_of",
+    "as_of",
+]
+
+
+def _write_cash(figures: Figures) -> None:
+    rows = []
+    for holding in figures.lines:
+        if holding not in figures.flows.cash:
+            continue
+        amount = figures.cash_steps(holding)[-1].quantity
+        rate = figures.rate(holding.currency, figures.today)
+        rows.append(
+            (
+                figures.user.pk, holding.account, holding.currency, recorded(amount),
+                money(None if rate is None else amount * rate), recorded(figures.unexplained.get(holding, ZERO)),
+                figures.reported.get(holding), figures.today,
+            )
+        )  # fmt: skip
+    diff_write(
+        CashBalance,
+        columns=CASH_COLUMNS,
+        key=["account_id", "currency"],
+        rows=rows,
+        scope=_scope(figures, of="accounts"),
+    )
+
+
+SERIES_COLUMNS = [
+    "user_id",
+    "account_id",
+    "instrument_id",
+    "currency",
+    "first_day",
+    "quantity",
+    "value",
+    "external_flow",
+    "internal_flow",
+    "transfer_flow",
+    "border_flow",
+    "income",
+    "fees",
+    "is_fresh",
+    "digest",
+]
+
+
+def _write_series(figures: Figures) -> None:
+    stored = {
+        (account, instrument, currency): digest
+        for account, instrument, currency, digest in ValueSeries.objects.filter(user=figures.user).values_list(
+            "account_id", "instrument_id", "currency", "digest"
+        )
+        if figures.touched.has(account=account, instrument=instrument)
+    }
+    rows = {
+        (holding.account, holding.instrument, holding.currency): _series_row(figures, holding, series)
+        for holding, series in figures.series.items()
+    }
+    changed = {place for place, row in rows.items() if stored.get(place) != row.digest}
+    for account, instrument, currency in (stored.keys() - rows.keys()) | (stored.keys() & changed):
+        ValueSeries.objects.filter(account=account, instrument=instrument, currency=currency).delete()
+    ValueSeries.objects.bulk_create([rows[place] for place in rows if place in changed], batch_size=200)
+
+
+def _series_row(figures: Figures, holding: Holding, series: Series) -> ValueSeries:
+    flows = figures.flows.by_holding.get(holding, {})
+    columns = {
+        "quantity": pack(series.quantity),
+        "value": pack(series.value),
+        "external_flow": pack(column(series, flows.get("external", {}))),
+        "internal_flow": pack(column(series, flows.get("internal", {}))),
+        "transfer_flow": pack(column(series, flows.get("transfer", {}))),
+        "border_flow": pack(column(series, series.border)),
+        "income": pack(column(series, flows.get("income", {}))),
+        "fees": pack(column(series, flows.get("fees", {}))),
+        "is_fresh": series.is_fresh.astype("u1").tobytes(),
+    }
+    digest = hashlib.sha256(series.first_day.isoformat().encode() + b"".join(columns.values())).hexdigest()
+    return ValueSeries(
+        user=figures.user,
+        account_id=holding.account,
+        instrument_id=holding.instrument,
+        currency=holding.currency,
+        first_day=series.first_day,
+        digest=digest,
+        **columns,
+    )
+
+
+DAY_COLUMNS = [
+    "user_id",
+    "account_id",
+    "date",
+    "value",
+    "cash",
+    "external_flow",
+    "transfer_flow",
+    "border_flow",
+    "dividends",
+    "interest",
+    "income",
+    "fees",
+    "taxes",
+    "unpriced_count",
+]
+
+
+def _write_daily_values(figures: Figures) -> None:
+    diff_write(
+        DailyValue,
+        columns=DAY_COLUMNS,
+        key=["account_id", "date"],
+        rows=(
+            (figures.user.pk, day.account, day.date, *map(money, day.amounts), day.unpriced_count)
+            for day in daily_values(figures)
+        ),
+        scope=_scope(figures, of="accounts"),
+    )
