@@ -14,7 +14,7 @@ from portfolio.lots import DIGITS, ZERO, Entry, LotResult, Method
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """From the close of `day`: units, their cost with fee and tax; None where a lot's is unknown or currencies differ."""
+    """From the close of `day`: units, their cost with fee and tax; None where one is unknown or currencies differ."""
 
     day: date
     quantity: Decimal

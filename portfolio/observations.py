@@ -110,11 +110,8 @@ def _price(row: Mapping[str, Any]) -> StatedPrice:
         currency = parse_currency(currency)
     named = row.get("instrument")
     stated = named if isinstance(named, Mapping) else row
-    instrument: UUID | InstrumentRef
-    if isinstance(named, str) and named.strip():
-        instrument = _id(named.strip())
-    else:
-        instrument = _reference(stated, currency)
+    is_id = isinstance(named, str) and bool(named.strip())
+    instrument = _id(str(named).strip()) if is_id else _reference(stated, currency)
     return StatedPrice(instrument, _day(row), _number(row, "close", least=Decimal(0)), currency)
 
 

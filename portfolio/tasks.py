@@ -28,7 +28,7 @@ def enqueue_refresh(*, user_id: UUID) -> None:
 
 @shared_task(soft_time_limit=60)
 def sweep_figures() -> None:
-    """Start what signals lost: figures behind their ledger, behind shared prices and rates, or of a day that is over."""
+    """Start what signals lost: figures behind their ledger, behind shared prices or of a day that is over."""
     behind = set(
         LedgerState.objects.filter(Q(dirty_from__isnull=False) | Q(valued_version__lt=F("ledger_version"))).values_list(
             "pk", flat=True

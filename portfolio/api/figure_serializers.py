@@ -1,4 +1,4 @@
-"""Queries and answers of computed figures. Answers are built from selectors as they are; these classes document them."""
+"""Queries and answers of computed figures. Answers are what selectors give; these classes document them."""
 
 from typing import Any
 

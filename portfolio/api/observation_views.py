@@ -45,7 +45,8 @@ class PriceViewSet(ObservationViewSet):
     def list(self, request: Request) -> Response:
         rows: Any = self.filter_queryset(self.get_queryset()).values(
             "id", "listing", "date", "close", "basis", "provider", "recorded_at",
-            instrument=F("listing__instrument_id"), symbol=F("listing__instrument__symbol"), currency=F("listing__currency"),
+            instrument=F("listing__instrument_id"), symbol=F("listing__instrument__symbol"),
+            currency=F("listing__currency"),
         )  # fmt: skip
         return self.get_paginated_response(self.paginate_queryset(rows))
 

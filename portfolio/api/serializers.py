@@ -134,7 +134,7 @@ class InstrumentField(serializers.Field[Any, Any, Any, Any]):
 
 
 class TransactionRequestSerializer(serializers.Serializer[Any]):
-    """A row typed by hand. Where the kind fixes the direction, signs may be left out; a contradicting one is refused."""
+    """A row typed by hand. Where the kind fixes the direction, signs may be left out; a contradiction is refused."""
 
     account = OwnedRelatedField(queryset=BrokerAccount.objects.all())
     instrument = InstrumentField(required=False, allow_null=True)
@@ -162,7 +162,7 @@ class TransactionRequestSerializer(serializers.Serializer[Any]):
 
 
 class TransactionSerializer(serializers.ModelSerializer[Transaction]):
-    """A ledger row. Signs: + into the account; fees and taxes are costs, positive. source null: computed from reports."""
+    """A ledger row. Signs: + into the account; fees and taxes are costs, positive. source null: follows from reports."""
 
     account_name = serializers.CharField()
     symbol = serializers.CharField(allow_null=True)
@@ -291,7 +291,8 @@ class LotSerializer(serializers.ModelSerializer[Lot]):
     class Meta:
         model = Lot
         fields = [
-            "id", "account", "account_name", "instrument", "symbol", "opened_by", "acquired_on", "held_from", "quantity",
+            "id", "account", "account_name", "instrument", "symbol", "opened_by", "acquired_on", "held_from",
+            "quantity",
             "currency", "cost", "fee", "tax", "cost_base",
         ]  # fmt: skip
         read_only_fields = fields
@@ -306,7 +307,8 @@ class RealizedGainSerializer(serializers.ModelSerializer[RealizedGain]):
     class Meta:
         model = RealizedGain
         fields = [
-            "id", "account", "account_name", "instrument", "symbol", "closed_by", "opened_by", "acquired_on", "closed_on",
+            "id", "account", "account_name", "instrument", "symbol", "closed_by", "opened_by", "acquired_on",
+            "closed_on",
             "quantity", "currency", "proceeds", "proceeds_fee", "proceeds_tax", "cost", "cost_fee", "cost_tax", "gain",
             "proceeds_base", "cost_base", "gain_base", "fx_gain_base", "side",
         ]  # fmt: skip

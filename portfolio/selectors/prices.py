@@ -25,8 +25,8 @@ HORIZONS = {
 }
 LISTED_HORIZON = 7
 
-# One close for each listing and day: own, shared by the provider's priority, then a broker's mark. Adjusted closes are left
-# out, but the demo's: its ledger holds no splits and no dividends of those instruments.
+# One close for each listing and day: own, shared by the provider's priority, then a broker's mark. Adjusted closes are
+# left out, but the demo's: its ledger holds no splits and no dividends of those instruments.
 IN_FORCE = """
     SELECT DISTINCT ON (p.listing_id, p.date) p.listing_id, p.date, p.close, p.provider, p.number
     FROM portfolio_price p

@@ -265,7 +265,8 @@ def _unpriced(held: list[PositionRow], cash: list[CashRow]) -> list[dict[str, An
     ]  # fmt: skip
     rows += [
         {
-            "position": None, "account": row.account, "instrument": None, "symbol": row.currency, "quantity": row.amount,
+            "position": None, "account": row.account, "instrument": None, "symbol": row.currency,
+            "quantity": row.amount,
             "cost_basis": None, "currency": row.currency, "reason": "no_rate",
         }
         for row in cash

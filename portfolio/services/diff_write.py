@@ -1,4 +1,4 @@
-"""Writing computed rows so that an unchanged run writes none: COPY beside, then delete, insert and update what differs."""
+"""Writing computed rows so that an unchanged run writes none: COPY beside, then change what differs."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ def diff_write(
     rows: Iterable[Sequence[Any]],
     scope: tuple[str, Sequence[Any]],
 ) -> int:
-    """Make the rows of `scope` (a condition on the columns of the table `t`, and its values) equal to `rows`; the number of rows that changed.
+    """Make the rows of `scope` (a condition on the columns of the table `t`, and its values) equal to `rows`; how many changed.
 
     columns: database columns of each row, in order. key: those of them that identify a row, never null.
     """
@@ -25,7 +25,7 @@ def diff_write(
     values = [name for name in columns if name not in key]
     temporary = sql.Identifier(f"new_{model._meta.db_table}")
     same_key = sql.SQL(" AND ").join(sql.SQL("t.{0} = n.{0}").format(sql.Identifier(name)) for name in key)
-    condition, scope_values = sql.SQL(scope[0]), scope[1]  # type: ignore[arg-type]  # a constant of the caller
+    condition, scope_values = sql.SQL(scope[0]), scope[1]
     with connection.cursor() as cursor:
         cursor.execute(
             sql.SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA").format(
@@ -46,7 +46,8 @@ def diff_write(
         if values:
             cursor.execute(
                 sql.SQL(
-                    "UPDATE {table} t SET {updates} FROM {new} n WHERE {scope} AND {same} AND ({old}) IS DISTINCT FROM ({fresh})"
+                    "UPDATE {table} t SET {updates} FROM {new} n"
+                    " WHERE {scope} AND {same} AND ({old}) IS DISTINCT FROM ({fresh})"
                 ).format(
                     table=table,
                     updates=sql.SQL(", ").join(sql.SQL("{0} = n.{0}").format(sql.Identifier(name)) for name in values),

@@ -60,7 +60,7 @@ class Line:
 
 @dataclass(slots=True)
 class Series:
-    """Daily columns of one line from first_day to the valuation day, in base currency but `quantity`. NaN is unknown."""
+    """Daily columns of one line from first_day to the valuation day, in base but `quantity`. NaN is unknown."""
 
     line: Line
     first_day: dt.date
@@ -462,7 +462,7 @@ def _add_in_kind_flows(figures: Figures) -> None:
 
 
 def _add_borders(figures: Figures) -> None:
-    """What crosses between what is measured and holdings without a value: paid-in money leaves, the first value enters."""
+    """What crosses between what is measured and holdings without a value: money paid in leaves, the first value enters."""
     for holding, series in figures.series.items():
         is_unknown = np.isnan(series.value)
         if not is_unknown.any():

@@ -36,7 +36,7 @@ class Booked:
 
 
 def transaction_row(*, fields: Mapping[str, str], instrument: InstrumentRef | None) -> TransactionRow:
-    """The row that `fields` (as the generic CSV names them) describe, by the same rules as a file. Raises BadRequest."""
+    """The row that `fields` (as the generic CSV names them) describe, by the rules of a file. Raises BadRequest."""
     named = dict(fields)
     if instrument is not None:
         named |= {

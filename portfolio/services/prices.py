@@ -220,7 +220,7 @@ def set_trade_prices(*, user_id: UUID, enabled: bool) -> None:
 
 
 def record_stated_prices(*, user: User, rows: Sequence[StatedPrice]) -> int:
-    """Keep the user's own closes of instruments they name; the fact number. Raises BadRequest naming what is not known."""
+    """Keep the user's own closes of instruments they name; the fact number. Raises BadRequest naming unknown ids."""
     with transaction.atomic():
         listings = {named: _own_listing(user, *named) for named in instruments_named(rows)}
         unknown = [place for place, row in enumerate(rows) if listings[row.instrument, row.currency] is None]

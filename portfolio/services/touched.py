@@ -1,7 +1,7 @@
 """Which holdings and accounts have other inputs than when their figures were last computed.
 
-Each holding and account keeps a digest of everything its figures rest on: ledger rows, prices, reports, pairings. What all
-rest on (the day, the currency, rates, account settings) is one stamp; when it changes, everything is computed again.
+Each holding and account keeps a digest of everything its figures rest on: ledger rows, prices, reports, pairings. What
+all rest on (the day, the currency, rates, account settings) is one stamp; when it changes, everything is computed again.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ FROM federation_transaction t WHERE user_id = %(user)s AND trade_date <= %(until
 GROUP BY GROUPING SETS ((instrument_id), (account_id))
 """
 QUOTES = """
-SELECT i.id, i.kind, i.multiplier, string_agg(concat_ws(':', l.id, l.currency, l.quote_unit, s.id, s.number), ',' ORDER BY l.id, s.id)
+SELECT i.id, i.kind, i.multiplier,
+  string_agg(concat_ws(':', l.id, l.currency, l.quote_unit, s.id, s.number), ',' ORDER BY l.id, s.id)
 FROM federation_instrument i
 LEFT JOIN federation_listing l ON l.instrument_id = i.id
 LEFT JOIN portfolio_priceseries s ON s.listing_id = l.id AND (s.user_id IS NULL OR s.user_id = %(user)s)
@@ -143,7 +144,7 @@ def _digest(values: Iterable[object]) -> str:
 
 
 def _paired(user_id: UUID, until: dt.date) -> list[tuple[UUID, UUID, UUID | None]]:
-    """(row, account, instrument) of transfer legs whose other leg is in the ledger: same group, same instrument or currency."""
+    """(row, account, instrument) of transfer legs with their other leg: same group, same instrument or currency."""
     legs = Transaction.objects.filter(
         user=user_id, trade_date__lte=until, kind__in=("transfer_in", "transfer_out"), group__isnull=False
     )

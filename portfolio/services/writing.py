@@ -50,7 +50,7 @@ OWNED = "t.user_id = %s"
 
 
 def _scope(figures: Figures, *, of: str) -> tuple[str, list[Any]]:
-    """The stored rows that were computed anew. of: instruments, cash (lines without an instrument) or accounts (days)."""
+    """The stored rows that were computed anew. of: instruments, cash (no instrument) or accounts (days)."""
     touched = figures.touched
     limits = {"instruments": " AND t.instrument_id IS NOT NULL", "cash": " AND t.instrument_id IS NULL", "accounts": ""}
     condition, values = OWNED, [figures.user.pk]
@@ -121,9 +121,11 @@ def _row_id(text: str) -> UUID:
 def _lot(figures: Figures, instrument: UUID, lot: Lot) -> tuple[Any, ...]:
     cost = lot.cost
     return (
-        derived_uuid(_row_id(lot.opened_by), "lot", lot.id, lot.account), figures.user.pk, UUID(lot.account), instrument,
+        derived_uuid(_row_id(lot.opened_by), "lot", lot.id, lot.account), figures.user.pk, UUID(lot.account),
+        instrument,
         _row_id(lot.opened_by), lot.acquired_on, lot.opened_on, recorded(lot.quantity), lot.currency,
-        recorded(cost.total if cost else None), recorded(cost.fee if cost else ZERO), recorded(cost.tax if cost else ZERO),
+        recorded(cost.total if cost else None), recorded(cost.fee if cost else ZERO),
+        recorded(cost.tax if cost else ZERO),
         recorded(lot.base_cost.total if lot.base_cost else None),
     )  # fmt: skip
 
@@ -286,7 +288,7 @@ def _position(figures: Figures, holding: Holding, realized: Decimal | None, miss
 
 
 def _day_change(figures: Figures, holding: Holding) -> Decimal | None:
-    """Today's gain of a holding: its value less yesterday's and less what went into it; None where either is unknown."""
+    """Today's gain of a holding: its value less yesterday's and less what went into it; None where unknown."""
     series = figures.series[holding]
     flows = figures.flows.by_holding.get(holding, {})
     entered = sum((flows.get(kind, {}).get(figures.today, ZERO) for kind in ("internal", "external")), ZERO)
