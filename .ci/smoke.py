@@ -33,7 +33,11 @@ def start(data_dir: str) -> tuple["subprocess.Popen[str]", list[str], float]:
     begun = time.monotonic()
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "manage.py"), "up", "--demo", "--port", str(PORT), "--data-dir", data_dir],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        cwd=ROOT,
     )
     lines: list[str] = []
     assert process.stdout is not None
@@ -55,34 +59,52 @@ def start(data_dir: str) -> tuple["subprocess.Popen[str]", list[str], float]:
     return process, lines, time.monotonic() - begun
 
 
-def stop(process: "subprocess.Popen[str]") -> None:
+def stop(process: "subprocess.Popen[str]", lines: list[str]) -> None:
     begun = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)
     process.wait(timeout=STOP_WITHIN)
     print(f"   stopped in {time.monotonic() - begun:.1f} s with {process.returncode}")
-    left = subprocess.run(["pgrep", "-g", str(process.pid)], capture_output=True, text=True, check=False).stdout.split()
-    if left or process.returncode != 0:
-        sys.exit(f"left behind: {left}, exit code {process.returncode}")
+    parts = [int(pid) for pid in re.findall(r"process (\d+)", "".join(lines))]
+    left = [pid for pid in parts if is_running(pid)]
+    if len(parts) < 5 or left or process.returncode != 0:
+        sys.exit(f"parts {parts}, left behind {left}, exit code {process.returncode}")
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def summary(lines: list[str]) -> dict[str, object]:
-    login = re.search(r"(\S+@\S+).*?password[: ]+(\S+)", "".join(lines), re.IGNORECASE | re.DOTALL)
+    login = re.search(r"([\w.+-]+@[\w.-]+\w)\W.*?password[: ]+(\S+)", "".join(lines), re.IGNORECASE | re.DOTALL)
     if login is None:
         sys.exit("no login was printed")
     tokens = call("/api/auth/token/", body={"email": login[1], "password": login[2]})
     return call("/api/portfolio/summary/", token=str(tokens["access"]))
 
 
-with tempfile.TemporaryDirectory(prefix="smoke-") as data_dir:
+def read_stop(data_dir: str) -> tuple[dict[str, object], float]:
+    """The summary of one start that ends as it should, and the seconds until its first page."""
     process, lines, seconds = start(data_dir)
-    first = summary(lines)
-    print(f"   first page after {seconds:.1f} s; market value {first['market_value']} {first.get('currency', '')}")
+    try:
+        found = summary(lines)
+        stop(process, lines)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(timeout=STOP_WITHIN)
+    return found, seconds
+
+
+with tempfile.TemporaryDirectory(prefix="smoke-") as data_dir:
+    first, seconds = read_stop(data_dir)
+    print(f"   first page after {seconds:.1f} s; market value {first['market_value']} {first['currency']}")
     if seconds > FIRST_PAGE_WITHIN or first["market_value"] in (None, "0"):
         sys.exit("too slow, or nothing is valued")
-    stop(process)
-    process, lines, seconds = start(data_dir)
-    second = summary(lines)
+    second, seconds = read_stop(data_dir)
     if second["market_value"] != first["market_value"]:
         sys.exit(f"a second start shows other data: {second['market_value']}")
     print(f"   second start after {seconds:.1f} s shows the same")
-    stop(process)
