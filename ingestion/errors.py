@@ -15,6 +15,20 @@ class NotAnswerable(Conflict):
     code, title = "not_answerable", "This import asks nothing"
 
 
+class SyncRunning(Conflict):
+    """`id` names the run that is live."""
+
+    code, title = "sync_running", "A sync is running"
+
+
+class NotCancellable(Conflict):
+    code, title = "not_cancellable", "This job cannot be cancelled"
+
+
+class NotPurgeable(Conflict):
+    code, title = "not_purgeable", "The file of this import is still needed"
+
+
 class SourceKindFixed(Conflict):
     code, title = "source_kind_fixed", "This source is kept by StackMotive itself"
 

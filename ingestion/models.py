@@ -301,6 +301,10 @@ class ImportRun(models.Model):
     def __str__(self) -> str:
         return f"{self.filename or self.layout} {self.status}"
 
+    @property
+    def is_open(self) -> bool:
+        return self.status in OPEN_STATUSES
+
 
 class ImportRow(models.Model):
     """A row of a file that was not staged: rejected with a reason its user understands, or ignored by a named rule."""

@@ -90,7 +90,9 @@ def import_page(request: HttpRequest, user: User) -> HttpResponse:
         "sources": list(selectors.sources(user_id=user.pk)),
         "layouts": [adapter.label for adapter in ADAPTERS],
         "runs": run_cards(selectors.latest_runs(user_id=user.pk)) if may_read else [],
-        "max_megabytes": settings.CSV_MAX_BYTES // MEGABYTE,
+        "csv_megabytes": settings.CSV_MAX_BYTES // MEGABYTE,
+        "csv_rows": f"{settings.CSV_MAX_ROWS:,}",
+        "xml_megabytes": settings.XML_MAX_BYTES // MEGABYTE,
         "may_import": user.effective_tier >= Tier.OPERATOR,
     }
     return render(request, "ingestion/import.html", context)
@@ -153,6 +155,15 @@ def import_undo(request: HttpRequest, user: User, run_id: UUID) -> HttpResponse:
     return HttpResponseRedirect(reverse("import-run", args=[run_id]))
 
 
+@require_POST
+@signed_in
+def import_skip(request: HttpRequest, user: User, run_id: UUID) -> HttpResponse:
+    """Take the good rows of a file that was refused for its bad ones."""
+    may_import(user)
+    tasks.enqueue_retry(run=own_run(user, run_id), answers={"on_error": "skip"})
+    return HttpResponseRedirect(reverse("import-run", args=[run_id]))
+
+
 @require_safe
 @signed_in
 def import_jobs(request: HttpRequest, user: User) -> HttpResponse:
@@ -169,4 +180,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("import/jobs/", import_jobs, name="import-jobs"),
     path("import/<uuid:run_id>/", import_run, name="import-run"),
     path("import/<uuid:run_id>/undo/", import_undo, name="import-undo"),
+    path("import/<uuid:run_id>/skip/", import_skip, name="import-skip"),
 ]

@@ -64,6 +64,7 @@ class RunReport:
     message: str
     note: str
     can_undo: bool
+    can_skip: bool  # the good rows can be taken without the bad ones
     is_settled: bool
     counts: tuple[CountShown, ...]
     problems: tuple[ImportRow, ...]
@@ -111,12 +112,19 @@ def run_report(run: ImportRun, *, rejected: list[ImportRow]) -> RunReport:
         message=message,
         note=note,
         can_undo=run.content_id is not None and run.undone_at is None and not card.is_open,
+        can_skip=has_good_rows(run),
         is_settled=run.status in (JobStatus.DONE, JobStatus.PARTIAL, JobStatus.UNCHANGED),
         counts=counts_shown(run) if run.rows else (),
         problems=tuple(rejected),
         more_problems=max(0, run.rejected - len(rejected)),
         preview=run_preview(asked, options=ImportOptions.from_json(run.options)) if asked else None,
     )
+
+
+def has_good_rows(run: ImportRun) -> bool:
+    """Whether a file was refused for its bad rows although it has good ones."""
+    refused = run.status == JobStatus.FAILED and (run.error or {}).get("code") == "rows_rejected"
+    return refused and run.rejected < run.rows and run.purged_at is None
 
 
 def counts_shown(run: ImportRun) -> tuple[CountShown, ...]:
@@ -146,6 +154,13 @@ def outcome(run: ImportRun) -> tuple[str, str]:
             )
         case JobStatus.PARTIAL:
             return "It would withdraw much of what is known, so it waits until you accept or reject it.", "warn"
+        case JobStatus.FAILED if has_good_rows(run):
+            rows = "One row" if run.rejected == 1 else f"{run.rejected:,} rows"
+            return (
+                f"{rows} of {run.rows:,} cannot be taken, so nothing was stored. Mend the file and import it again, "
+                "or take the good rows now.",
+                "bad",
+            )
         case JobStatus.FAILED:
             return (run.error or {}).get("detail", "") or "It could not be imported.", "bad"
         case JobStatus.NEEDS_MAPPING:

@@ -1,29 +1,38 @@
 """What a user may see of sources, runs, profiles and contents, ready to show in a constant number of queries."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F, Prefetch, Q, QuerySet, Value
+from django.db.models import F, Max, Prefetch, Q, QuerySet, Value
 from django.utils import timezone
 
 from ingestion.models import (
+    OPEN_STATUSES,
     Content,
     Coverage,
     ImportProfile,
     ImportRow,
     ImportRun,
     JobStatus,
+    Schedule,
     Source,
+    SourcePull,
     StagedCash,
     StagedInstrument,
     StagedPosition,
     StagedTransaction,
+    SyncRun,
 )
 
 WORKING = (ImportRun.Stage.PARSING, ImportRun.Stage.STAGING)
+EVERY = {
+    Schedule.HOURLY: timedelta(hours=1),
+    Schedule.DAILY: timedelta(days=1),
+    Schedule.WEEKLY: timedelta(weeks=1),
+}
 
 
 def sources(*, user_id: UUID) -> QuerySet[Source]:
@@ -120,16 +129,63 @@ def claimable_runs() -> QuerySet[ImportRun]:
     return ImportRun.objects.filter(Q(status=JobStatus.QUEUED) | silent).order_by("created_at", "id")
 
 
+def unstored() -> Q:
+    """Open runs that have stored no fact."""
+    return Q(status=JobStatus.QUEUED) | Q(status=JobStatus.RUNNING, stage__in=WORKING)
+
+
 def waiting_run_ids(*, user_id: UUID | None = None, count: int = 100) -> list[UUID]:
     """Runs that a worker may take now, oldest first."""
     runs = claimable_runs()
     return list((runs.filter(user=user_id) if user_id else runs).values_list("pk", flat=True)[:count])
 
 
-def working_run_count(*, user_id: UUID) -> int:
-    """How many of the user's runs a live worker is reading."""
-    runs = ImportRun.objects.filter(user=user_id, status=JobStatus.RUNNING, stage__in=WORKING)
-    return runs.filter(lease_until__gte=timezone.now()).count()
+def claimable_pulls() -> QuerySet[SourcePull]:
+    """Pulls of live sync runs that no worker has, or whose worker fell silent before it stored what was sent."""
+    now = timezone.now()
+    queued = Q(status=SourcePull.Status.QUEUED) & (Q(retry_at=None) | Q(retry_at__lte=now))
+    silent = Q(status=SourcePull.Status.RUNNING, fetched_at=None, lease_until__lt=now)
+    return SourcePull.objects.filter(queued | silent, sync_run__status__in=OPEN_STATUSES).order_by("pk")
+
+
+def waiting_pull_ids(*, user_id: UUID | None = None, count: int = 100) -> list[int]:
+    """Pulls that a worker may take now, oldest first."""
+    pulls = claimable_pulls()
+    return list((pulls.filter(sync_run__user=user_id) if user_id else pulls).values_list("pk", flat=True)[:count])
+
+
+def working_job_count(*, user_id: UUID) -> int:
+    """How many of the user's files and brokers' answers a live worker is reading."""
+    now = timezone.now()
+    runs = ImportRun.objects.filter(user=user_id, status=JobStatus.RUNNING, stage__in=WORKING, lease_until__gte=now)
+    pulls = SourcePull.objects.filter(
+        sync_run__user=user_id, status=SourcePull.Status.RUNNING, fetched_at=None, lease_until__gte=now
+    )
+    return runs.count() + pulls.count()
+
+
+def sync_runs(*, user_id: UUID) -> QuerySet[SyncRun]:
+    """Sync runs, newest first, each with its pulls, their sources and the ids of its imports."""
+    pulls = SourcePull.objects.select_related("source").order_by("source__priority", "pk")
+    imports = ImportRun.objects.only("id", "sync_run", "source", "status").order_by("created_at", "id")
+    found = SyncRun.objects.visible_to(user_id).order_by("-created_at", "-id")
+    return found.prefetch_related(Prefetch("pulls", pulls), Prefetch("import_runs", imports))
+
+
+def unsettled_sync_user_ids() -> list[UUID]:
+    """Users with a live sync run."""
+    return list(SyncRun.objects.filter(status__in=OPEN_STATUSES).values_list("user", flat=True))
+
+
+def due_sources(*, now: datetime, kinds: Collection[str]) -> dict[UUID, list[Source]]:
+    """User -> sources whose schedule says that they are to be pulled now: as long after they were last asked."""
+    asked = Max("pulls__sync_run__created_at", filter=~Q(pulls__status=SourcePull.Status.SKIPPED))
+    scheduled = Source.objects.filter(kind__in=kinds, enabled=True, retired_at=None, user__is_active=True)
+    due: dict[UUID, list[Source]] = {}
+    for source in scheduled.exclude(schedule="").annotate(asked_at=asked).order_by("user", "priority", "id"):
+        if source.asked_at is None or source.asked_at + EVERY[source.schedule] <= now:
+            due.setdefault(source.user_id, []).append(source)
+    return due
 
 
 def unreconciled_user_ids(*, older_than: timedelta) -> list[UUID]:

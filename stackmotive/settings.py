@@ -241,6 +241,8 @@ CELERY_BEAT_SCHEDULE = {
     "beat-heart": {"task": "stackmotive.tasks.beat_heart", "schedule": 20.0, "options": {"expires": 20}},
     "purge-expired": {"task": "accounts.tasks.purge_expired", "schedule": 3600.0, "options": {"expires": 3600}},
     "sweep-imports": {"task": "ingestion.tasks.sweep_imports", "schedule": 15.0},
+    "sweep-syncs": {"task": "ingestion.tasks.sweep_syncs", "schedule": 15.0},
+    "start-due-syncs": {"task": "ingestion.tasks.start_due_syncs", "schedule": 300.0},
     "sweep-ledgers": {"task": "federation.tasks.sweep_ledgers", "schedule": 15.0},
     "sweep-figures": {"task": "portfolio.tasks.sweep_figures", "schedule": 15.0},
 }

@@ -12,7 +12,6 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
@@ -24,6 +23,7 @@ from ingestion.options import ImportOptions
 from ingestion.reading import Recognized
 from ingestion.services.news import tell_end, tell_progress
 from ingestion.services.sources import announce_facts, default_source
+from ingestion.services.sync_runs import lock_live_sync, quota_of, settle_sync
 from ingestion.services.uploads import raw_bytes
 from stackmotive.common.sealing import SealBroken
 
@@ -48,6 +48,8 @@ def run_import(*, run_id: UUID) -> None:
         read_and_stage(run)
     except LeaseLost:
         log.warning("import_lease_lost", run=str(run_id), delivery=run.deliveries)
+    if run.sync_run_id is not None:
+        settle_sync(user_id=run.user_id)
 
 
 def claim(*, run_id: UUID) -> ImportRun | None:
@@ -68,10 +70,7 @@ def claim(*, run_id: UUID) -> ImportRun | None:
             detail = f"Its worker stopped {MAX_DELIVERIES} times over this file. Split it by date and import the parts."
             fail(run, code="gave_up", detail=detail)
             return None
-        if (
-            selectors.working_run_count(user_id=run.user_id)
-            >= settings.TIER_RUNNING_JOBS[run.user.effective_tier.label]
-        ):
+        if selectors.working_job_count(user_id=run.user_id) >= quota_of(run.user):
             return None
         run.status, run.stage, run.deliveries = JobStatus.RUNNING, Stage.PARSING, run.deliveries + 1
         run.started_at = run.started_at or timezone.now()
@@ -150,7 +149,7 @@ def store(run: ImportRun, recognized: Recognized, statement: Statement) -> None:
     options = recognized.options
     batch = identity.prepare(statement, default_account=options.account, mapping=recognized.mapping)
     rows = len(batch.transactions) + len(batch.positions) + len(batch.cash)
-    run.layout, run.digest = statement.layout, batch.digest
+    run.layout, run.digest, run.parser_version = statement.layout, batch.digest, statement.parser_version
     if statement.problems and (recognized.on_error == "refuse" or not rows):
         end_refused(run, batch, statement)
         return
@@ -169,7 +168,7 @@ def store(run: ImportRun, recognized: Recognized, statement: Statement) -> None:
         keep_profile(run, recognized)
         ending: dict[str, Any] = {
             "source": source, "content": staged.content, "fact_number": staged.fact_number, "layout": statement.layout,
-            "digest": batch.digest, "done": rows, "total": rows, "lease_until": None, **staged.counts.columns(),
+            "digest": batch.digest, "parser_version": statement.parser_version, "done": rows, "total": rows, "lease_until": None, **staged.counts.columns(),
         }  # fmt: skip
         if staged.changes_nothing:
             ending |= {"status": JobStatus.UNCHANGED, "stage": "", "finished_at": timezone.now()}
@@ -289,6 +288,7 @@ def finish_runs(*, user_id: UUID, fact_number: int, ledger_version: int, held_co
     held_contents: contents that wait for their user's consent (mass_withdrawal): their runs end partial, as those
     with rejected rows do.
     """
+    lock_live_sync(user_id=user_id)  # before its imports, as everybody who writes to both
     included = ImportRun.objects.filter(user=user_id, fact_number__lte=fact_number)
     included.filter(status=JobStatus.UNCHANGED, ledger_version=None).update(ledger_version=ledger_version)
     ready = included.filter(status=JobStatus.RUNNING, stage__in=(Stage.RECONCILING, Stage.VALUING))
@@ -299,6 +299,7 @@ def finish_runs(*, user_id: UUID, fact_number: int, ledger_version: int, held_co
         run.stage, run.ledger_version, run.finished_at = "", ledger_version, timezone.now()
         run.save(update_fields=["status", "stage", "ledger_version", "finished_at"])
         tell_end(run)
+    settle_sync(user_id=user_id)
     return len(runs)
 
 

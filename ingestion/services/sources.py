@@ -13,7 +13,7 @@ from django.utils import timezone
 from accounts.facts import next_fact_number
 from accounts.models import User
 from ingestion.errors import QuotaExceeded, SourceKindFixed
-from ingestion.models import DEFAULT_PRIORITIES, Source, SourceKind, SourceSetting
+from ingestion.models import DEFAULT_PRIORITIES, Health, Source, SourceKind, SourceSetting
 from ingestion.reading import GENERIC
 from ingestion.signals import batch_staged
 from stackmotive.common import sealing
@@ -79,8 +79,8 @@ def update_source(*, source: Source, values: Mapping[str, Any], credentials: Map
     fields = list(changed)
     if credentials is not None:
         source.credentials = sealed_credentials(source, credentials) if credentials else None
-        source.health = "unverified"
-        fields += ["credentials", "health"]
+        source.health, source.health_detail = Health.UNVERIFIED, ""
+        fields += ["credentials", "health", "health_detail"]
     if fields:
         source.save(update_fields=fields)
     _record(source, {name: value for name, value in changed.items() if name in FACTS})

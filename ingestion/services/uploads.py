@@ -2,16 +2,20 @@
 
 import hashlib
 import zlib
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.utils import timezone
 
 from accounts.models import User
-from ingestion import accounts
-from ingestion.errors import NotAnswerable, UnknownAccount
-from ingestion.models import OPEN_STATUSES, ImportRun, JobStatus, Source
+from ingestion import accounts, selectors
+from ingestion.errors import NotAnswerable, NotCancellable, NotPurgeable, UnknownAccount
+from ingestion.models import OPEN_STATUSES, ImportRun, JobStatus, Source, SyncRun
 from ingestion.options import ImportOptions
+from ingestion.services.news import tell_progress
 from stackmotive.common import sealing
 from stackmotive.common.ids import uuid7
 
@@ -37,10 +41,12 @@ def open_import(
     source: Source | None = None,
     options: ImportOptions | None = None,
     trigger: str = ImportRun.Trigger.UPLOAD,
+    sync_run: SyncRun | None = None,
 ) -> ImportRun:
     """Keep the bytes and queue a run. An equal upload of the user that is still open is joined: its run is answered.
 
-    source: None = the default one of the layout that will be detected. Raises UnknownAccount.
+    source: None = the default one of the layout that will be detected. sync_run: what fetched the bytes.
+    Raises UnknownAccount.
     """
     options = options or ImportOptions()
     if options.account is not None and not accounts.is_own(user_id=user.pk, account_id=options.account):
@@ -64,6 +70,7 @@ def open_import(
                     user=user,
                     source=source,
                     trigger=trigger,
+                    sync_run=sync_run,
                     filename=label(filename),
                     raw=sealed,
                     raw_digest=raw_digest,
@@ -97,9 +104,12 @@ def answer_import(*, run: ImportRun, answers: dict[str, Any]) -> ImportRun:
 
 
 @transaction.atomic
-def retry_import(*, run: ImportRun) -> ImportRun:
-    """Queue a failed run again with the bytes that are kept. Raises NotAnswerable."""
-    return _requeue(run, from_statuses=(JobStatus.FAILED,), answers={})
+def retry_import(*, run: ImportRun, answers: dict[str, Any] | None = None) -> ImportRun:
+    """Queue a failed run again with the bytes that are kept. answers: fields of ImportOptions to add to what was said.
+
+    Raises NotAnswerable.
+    """
+    return _requeue(run, from_statuses=(JobStatus.FAILED,), answers=answers or {})
 
 
 def _requeue(run: ImportRun, *, from_statuses: tuple[JobStatus, ...], answers: dict[str, Any]) -> ImportRun:
@@ -113,15 +123,44 @@ def _requeue(run: ImportRun, *, from_statuses: tuple[JobStatus, ...], answers: d
     run.request_digest = options.digest(raw_digest=run.raw_digest, source=run.source_id)
     run.status, run.stage, run.error, run.questions = JobStatus.QUEUED, "", None, None
     run.deliveries, run.done, run.total, run.lease_until, run.finished_at = 0, 0, 0, None, None
-    run.rows = run.staged = run.unchanged = run.rejected = run.ignored = 0
+    run.rows = run.staged = run.unchanged = run.rejected = run.ignored = run.updated = run.closed = 0
     run.left_out.all().delete()
     changed = (
         "options", "request_digest", "status", "stage", "error", "questions", "deliveries", "done", "total",
         "lease_until", "finished_at", "rows", "staged", "unchanged", "rejected", "ignored",
+        "updated", "closed",
     )  # fmt: skip
     try:
         with transaction.atomic():
             run.save(update_fields=changed)
     except IntegrityError as exc:
         raise NotAnswerable("The same file is being imported with the same answers. Wait for that one.") from exc
+    return run
+
+
+@transaction.atomic
+def cancel_import(*, run: ImportRun) -> ImportRun:
+    """Stop a run that has stored no fact yet. Raises NotCancellable: what is stored is undone, not cancelled."""
+    stopped = ImportRun.objects.filter(selectors.unstored() | Q(status=JobStatus.NEEDS_MAPPING), pk=run.pk).update(
+        status=JobStatus.CANCELLED, stage="", lease_until=None, finished_at=timezone.now()
+    )
+    run.refresh_from_db(fields=["status", "stage", "lease_until", "finished_at"])
+    if not stopped:
+        raise NotCancellable(f"It is {run.stage or run.status}. Undo it to take back what it stored.")
+    transaction.on_commit(partial(tell_progress, run), robust=True)
+    return run
+
+
+@transaction.atomic
+def purge_import(*, run: ImportRun) -> ImportRun:
+    """Remove the bytes of a file that was read; its digest, counts and facts stay. Again does nothing.
+
+    Raises NotPurgeable while the run is open or waits for answers.
+    """
+    run = ImportRun.objects.select_for_update(of=("self",)).defer("raw").get(pk=run.pk)
+    if run.is_open or run.status == JobStatus.NEEDS_MAPPING:
+        raise NotPurgeable("Wait until it has ended, or cancel it.")
+    if run.purged_at is None:
+        run.raw, run.purged_at = None, timezone.now()
+        run.save(update_fields=["raw", "purged_at"])
     return run
