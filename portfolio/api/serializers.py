@@ -162,7 +162,7 @@ class TransactionRequestSerializer(serializers.Serializer[Any]):
 
 
 class TransactionSerializer(serializers.ModelSerializer[Transaction]):
-    """A ledger row. Signs: + into the account; fees and taxes are costs, positive. source null: follows from reports."""
+    """A ledger row. Signs: + into the account; fees and taxes are positive costs. source null: follows from reports."""
 
     account_name = serializers.CharField()
     symbol = serializers.CharField(allow_null=True)

@@ -15,7 +15,7 @@ def diff_write(
     rows: Iterable[Sequence[Any]],
     scope: tuple[str, Sequence[Any]],
 ) -> int:
-    """Make the rows of `scope` (a condition on the columns of the table `t`, and its values) equal to `rows`; how many changed.
+    """Make the rows of `scope` (a condition on the columns of `t`, and its values) equal to `rows`; how many changed.
 
     columns: database columns of each row, in order. key: those of them that identify a row, never null.
     """

@@ -462,7 +462,7 @@ def _add_in_kind_flows(figures: Figures) -> None:
 
 
 def _add_borders(figures: Figures) -> None:
-    """What crosses between what is measured and holdings without a value: money paid in leaves, the first value enters."""
+    """What crosses to and from holdings without a value: money paid in leaves, the first value enters."""
     for holding, series in figures.series.items():
         is_unknown = np.isnan(series.value)
         if not is_unknown.any():

@@ -1,7 +1,7 @@
 """Which holdings and accounts have other inputs than when their figures were last computed.
 
 Each holding and account keeps a digest of everything its figures rest on: ledger rows, prices, reports, pairings. What
-all rest on (the day, the currency, rates, account settings) is one stamp; when it changes, everything is computed again.
+all rest on (the day, the currency, rates, account settings) is one stamp: when it changes, all is computed again.
 """
 
 from __future__ import annotations
