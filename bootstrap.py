@@ -224,7 +224,8 @@ def samples(arguments: list[str]) -> int:
 
 
 def bench(arguments: list[str]) -> int:
-    return aside("bench", *arguments)
+    """It makes an instance of its own."""
+    return become(*manage("bench", *arguments))
 
 
 def screenshots(arguments: list[str]) -> int:
