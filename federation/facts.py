@@ -21,13 +21,15 @@ from federation.truth import AccountFacts, Facts, Rulings
 from ingestion.models import StagedTransaction
 
 CONTENTS = """
-SELECT c.id, c.source_id, c.layout, c.institution, c.references_issued, c.generated_at, c.default_account,
+SELECT c.id, c.source_id, c.layout, c.institution, c.references_issued,
+       COALESCE(a.generated_at, c.generated_at), c.default_account,
        c.cash_mode, c.time_order = 'descending', c.base_currencies::text, a.number, a.arrived_at,
        r.trigger IN ('pull', 'scheduled')
 FROM ingestion_content c
 JOIN ingestion_source s ON s.id = c.source_id AND s.user_id = %(user)s AND s.enabled
 JOIN LATERAL (
-  SELECT number, arrived_at, run_id FROM ingestion_arrival WHERE content_id = c.id ORDER BY number DESC LIMIT 1
+  SELECT number, arrived_at, run_id, generated_at FROM ingestion_arrival
+  WHERE content_id = c.id ORDER BY number DESC LIMIT 1
 ) a ON TRUE
 LEFT JOIN ingestion_importrun r ON r.id = a.run_id
 WHERE a.number > COALESCE((SELECT MAX(number) FROM ingestion_withdrawal WHERE content_id = c.id), -1)
@@ -50,7 +52,7 @@ FROM ingestion_stagedinstrument i JOIN ingestion_content c ON c.id = i.content_i
 WHERE i.content_id = ANY(%(contents)s) ORDER BY c.source_id, i.key, i.id
 """
 COVERAGE = """
-SELECT content_id, account_ref, section, start, "end", completeness FROM ingestion_coverage
+SELECT id, content_id, account_ref, section, start, "end", completeness FROM ingestion_coverage
 WHERE content_id = ANY(%(contents)s) ORDER BY id
 """
 TRANSACTIONS = """
@@ -193,9 +195,9 @@ def load(resolved: Resolved, accounts: Collection[UUID] | None = None) -> Facts:
     sources_wanted = {spot[0] for spot in spots}
     wanted = [content.id for content in resolved.contents.values() if content.source in sources_wanted]
     stated: dict[Spot, _Collected] = {spot: _Collected() for spot in spots}
-    for content, reference, section, start, end, completeness in rows_of(COVERAGE, contents=wanted):
+    for number, content, reference, section, start, end, completeness in rows_of(COVERAGE, contents=wanted):
         if (into := stated.get(resolved.spot(content, reference))) is not None:
-            into.windows[section].extend(window(resolved.contents[content], start, end, completeness))
+            into.windows[section].extend(window(resolved.contents[content], start, end, completeness, number))
     namings = resolved.instruments.namings
     for cells in rows_of(TRANSACTIONS, contents=wanted):
         if (into := stated.get(resolved.spot(cells[1], cells[6]))) is not None:

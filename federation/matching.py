@@ -5,10 +5,11 @@ anchors, and what finds no partner becomes an anchor itself. Rows of one source 
 and no event is used twice.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
+from uuid import UUID
 
 from federation.authority import agree
 from federation.rows import Event, StagedRow
@@ -46,15 +47,23 @@ class Matched:
     ambiguous: list[Ambiguity]
 
 
-def match(sources: Sequence[Sequence[Event]]) -> Matched:
-    """Pair the events of one account. sources: each source's events, in order of authority."""
+RowKey = tuple[UUID, str]
+"""(source, identity): what a staged row is called for good"""
+Pairs = Mapping[RowKey, Collection[RowKey]]
+
+
+def match(sources: Sequence[Sequence[Event]], *, same: Pairs | None = None, different: Pairs | None = None) -> Matched:
+    """Pair the events of one account. sources: each source's events, in order of authority.
+
+    same, different: rows that their user says are one event, or never one; both ways round.
+    """
     anchors: list[Joined] = []
     ambiguous: list[Ambiguity] = []
     for events in sources:
         if not anchors:
             anchors = [Joined([event]) for event in events]
             continue
-        pairing = _Pairing(anchors, events)
+        pairing = _Pairing(anchors, events, same or {}, different or {})
         pairing.run()
         ambiguous.extend(pairing.ambiguous)
         anchors.extend(Joined([event]) for event in pairing.unpaired())
@@ -64,7 +73,9 @@ def match(sources: Sequence[Sequence[Event]]) -> Matched:
 class _Pairing:
     """The passes of one source against the anchors."""
 
-    def __init__(self, anchors: Sequence[Joined], events: Sequence[Event]) -> None:
+    def __init__(self, anchors: Sequence[Joined], events: Sequence[Event], same: Pairs, different: Pairs) -> None:
+        self.same = same
+        self.different = different
         self.anchors = sorted(anchors, key=lambda anchor: _order(anchor.events[0]))
         self.events = sorted(events, key=_order)
         self.taken: set[int] = set()  # positions in self.anchors
@@ -76,6 +87,7 @@ class _Pairing:
         return [event for number, event in enumerate(self.events) if number not in self.paired]
 
     def run(self) -> None:
+        self._by_decision()
         self._exact("shared_id", _shared_ids)
         self._exact("exact", lambda event: _trade_key(event, dated=True), good=_same_money)
         self._exact("exact", lambda event: _cash_keys(event, dated=True), good=_may_be_same_instrument)
@@ -104,6 +116,22 @@ class _Pairing:
         self.anchors[anchor].events.append(self.events[event])
         self.anchors[anchor].passes.append(name)
 
+    def _by_decision(self) -> None:
+        """What the user says is one event: also several rows of this source that are one of the other's."""
+        if not self.same:
+            return
+        index = {key: number for number, anchor in enumerate(self.anchors) for key in _row_keys(anchor.events)}
+        for number, event in enumerate(self.events):
+            partners = {index[other] for key in _row_keys([event]) for other in self.same.get(key, ()) if other in index}
+            if partners:
+                self._join(min(partners), number, "decision")
+
+    def _are_kept_apart(self, anchor: int, event: Event) -> bool:
+        if not self.different:
+            return False
+        apart = {other for key in _row_keys([event]) for other in self.different.get(key, ())}
+        return any(key in apart for key in _row_keys(self.anchors[anchor].events))
+
     def _exact(
         self, name: str, keys: "Keys", good: Callable[[Event, Event], bool] = lambda anchor, event: True
     ) -> None:
@@ -115,7 +143,9 @@ class _Pairing:
                     (
                         one
                         for one in index.get(key, ())
-                        if one not in self.taken and good(self.anchors[one].events[0], event)
+                        if one not in self.taken
+                        and good(self.anchors[one].events[0], event)
+                        and not self._are_kept_apart(one, event)
                     ),
                     None,
                 )
@@ -130,7 +160,9 @@ class _Pairing:
             measured = [
                 (measure, one)
                 for one in dict.fromkeys(one for key in keys(event) for one in index.get(key, ()))
-                if one not in self.taken and (measure := distance(self.anchors[one].events[0], event)) is not None
+                if one not in self.taken
+                and (measure := distance(self.anchors[one].events[0], event)) is not None
+                and not self._are_kept_apart(one, event)
             ]
             if not measured:
                 continue
@@ -160,12 +192,18 @@ class _Pairing:
                 continue
             if not _is_bundle(whole, parts):
                 continue
+            if any(self._are_kept_apart(one, self.events[fill]) for one in free for fill in fills):
+                continue
             if len(free) == 1:
                 for one in fills:
                     self._join(free[0], one, "bundle")
             else:
                 self._join(free[0], fills[0], "bundle")
                 self.taken.update(free)
+
+
+def _row_keys(stated: Iterable[Event]) -> Iterator[RowKey]:
+    return ((event.source, leg.row.identity) for event in stated for leg in event.legs)
 
 
 Keys = Callable[[Event], tuple[Hashable, ...]]

@@ -189,6 +189,20 @@ class InstrumentIdentifier(models.Model):
         return f"{self.scheme} {self.value}"
 
 
+class InstrumentAttribute(models.Model):
+    """Append-only: what a user calls an instrument of theirs, from which day (symbol, name, kind, sector, country)."""
+
+    instrument = models.ForeignKey(Instrument, models.CASCADE, related_name="attribute_facts")
+    key = models.CharField(max_length=20)
+    value = models.CharField(max_length=200)
+    valid_from = models.DateField(null=True)
+    number = models.PositiveBigIntegerField()
+    created_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"{self.key} = {self.value}"
+
+
 class InstrumentLink(models.Model):
     """What a source's way of naming an instrument (StagedInstrument.key) means for its user."""
 
@@ -360,6 +374,11 @@ class Decision(models.Model):
         IGNORE = "ignore"
         BOOK = "book"
         LINK_ACCOUNT = "link_account"
+        ACCEPT = "accept"  # an edition that withdraws much
+        SAME = "same"
+        DIFFERENT = "different"
+        MERGE_INSTRUMENTS = "merge_instruments"
+        SPLIT_INSTRUMENT = "split_instrument"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="decisions")

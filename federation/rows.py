@@ -65,6 +65,7 @@ class Window:
     end: date
     completeness: Completeness
     edition: Edition
+    coverage: int = 0  # the recorded fact it is read from
 
 
 @dataclass(slots=True)

@@ -2,14 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from uuid import UUID, uuid5
 
 from federation.authority import DECISION, ONLY_SOURCE, agree, agree_in_units, rule_between, source_rank
 from federation.cash import cash_effects
-from federation.coverage import owners, reports_in_force, rows_in_force
+from federation.coverage import Held, held_back, owners, reports_in_force, rows_in_force
 from federation.identity import events, legs
 from federation.matching import Ambiguity, Joined, match
 from federation.ordering import Place, order_days
@@ -50,6 +50,9 @@ class Rulings:
     chosen_holdings: dict[tuple[UUID, HoldingKey], tuple[UUID, date | None]] = field(default_factory=dict)
     ignored: set[tuple[UUID, str]] = field(default_factory=set)
     booked: set[tuple[UUID, str]] = field(default_factory=set)
+    accepted: set[int] = field(default_factory=set)  # coverage that counts however much it withdraws
+    same: dict[tuple[UUID, str], set[tuple[UUID, str]]] = field(default_factory=dict)
+    different: dict[tuple[UUID, str], set[tuple[UUID, str]]] = field(default_factory=dict)
     dismissed: dict[str, str] = field(default_factory=dict)  # conflict's key -> digest of what it compared
 
 
@@ -104,11 +107,17 @@ class _AccountTruth:
         self.owner: dict[date, SourceInfo] = {}
         self.legs: dict[UUID, list[Leg]] = {}
         self.places: dict[UUID, Place] = {}
+        self.moves: dict[UUID, dict[HoldingKey, Movements]] = {}
+        self.waiting: set[int] = set()  # contents whose transactions are held back
         self.rows: list[LedgerRow] = []
 
     def compute(self) -> None:
         self._take_in_force()
-        matched = match([events(self.legs[source]) for source in self._sources()])
+        matched = match(
+            [events(self.legs[source]) for source in self._sources()],
+            same=self.facts.rulings.same,
+            different=self.facts.rulings.different,
+        )
         for joined in matched.joined:
             if self._is_booked(joined):
                 self._book(joined)
@@ -126,14 +135,15 @@ class _AccountTruth:
         """Rows in force by source, and whose days are whose."""
         known: dict[UUID, set[date]] = defaultdict(set)
         declared: dict[UUID, set[date]] = defaultdict(set)
-        for one in self.stated:
+        for position, one in enumerate(self.stated):
+            rows = [row for row in one.rows if (row.source, row.identity) not in self.facts.rulings.ignored]
+            one = self.stated[position] = self._without_held(one, rows)
             owned = owners(one.transactions)
             declared[one.source].update(owned)
             for window in one.transactions:
                 if window.completeness != "broken":
                     known[one.source].update(_days(window))
-            rows = [row for row in one.rows if (row.source, row.identity) not in self.facts.rulings.ignored]
-            booked, others = rows_in_force(rows, owned)
+            booked, others = rows_in_force(rows, owned, self.waiting)
             self.legs.setdefault(one.source, []).extend(
                 legs(booked, others, self.facts.contents, _editions(one, self.facts.contents))
             )
@@ -141,6 +151,37 @@ class _AccountTruth:
             self.cover[source] = SourceCover(frozenset(known[source]), frozenset(declared[source]))
             for day in declared[source]:
                 self.owner.setdefault(day, self.facts.sources[source])
+
+    def _without_held(self, one: Stated, rows: Sequence[StagedRow]) -> Stated:
+        """`one` without the editions that wait for the user; what they say supports and books nothing."""
+        if self.facts.sources[one.source].by_hand:
+            return one
+        held = held_back(rows, one.transactions, _editions(one, self.facts.contents), self.facts.rulings.accepted)
+        for waiting in held:
+            self._report_held(one.source, waiting)
+        contents = {waiting.window.content for waiting in held}
+        self.waiting |= contents
+        return replace(one, transactions=tuple(w for w in one.transactions if w.content not in contents))
+
+    def _report_held(self, source: UUID, held: Held) -> None:
+        as_of = held.window.end.isoformat()
+        self.truth.disagreements.append(
+            Disagreement(
+                kind="mass_withdrawal",
+                key=f"coverage:{held.window.coverage}",
+                account=self.account.id,
+                instrument=None,
+                candidates=[
+                    {"source": str(source), "value": str(held.before), "as_of": as_of},
+                    {"source": str(source), "value": str(held.before - held.gone), "as_of": as_of},
+                ],
+                winner=source,
+                rule="edition_before",
+                settled=False,
+                decided=False,
+                difference=Decimal(held.gone),
+            )
+        )
 
     def _is_booked(self, joined: Joined) -> bool:
         sources = [self.facts.sources[event.source] for event in joined.events]
@@ -327,10 +368,16 @@ class _AccountTruth:
     def _settle_reports(self) -> None:
         reports: dict[HoldingKey, dict[UUID, list[Report]]] = defaultdict(lambda: defaultdict(list))
         for one in self.stated:
-            in_force = reports_in_force(one.position_reports, one.positions) + reports_in_force(
-                one.cash_reports, one.cash
+            positions, held = reports_in_force(
+                one.position_reports,
+                one.positions,
+                accepted=self.facts.rulings.accepted,
+                explains=None if self.facts.sources[one.source].by_hand else self._is_sold,
             )
-            for report in in_force:
+            cash, _ = reports_in_force(one.cash_reports, one.cash)
+            for waiting in held:
+                self._report_held(one.source, waiting)
+            for report in positions + cash:
                 reports[report.key][one.source].append(report)
         if not reports:
             return
@@ -364,6 +411,14 @@ class _AccountTruth:
                 self._adjust(adjustment)
             self._compare_reports(settled.balances[-1])
         self.truth.balances[self.account.id] = balances
+
+    def _is_sold(self, report: Report, by: date) -> bool:
+        """Whether the reporting source's own transactions take what `report` holds to nothing by a day."""
+        if report.source not in self.moves:
+            wanted = {HoldingKey(leg.row.instrument, "") for leg in self.legs[report.source] if leg.row.instrument}
+            self.moves[report.source] = self._movements([leg.row for leg in self.legs[report.source]], wanted)
+        moves = self.moves[report.source].get(report.key)
+        return moves is not None and not moves.carry(report.value, report.as_of, by)
 
     def _movements(self, rows: Iterable[StagedRow | LedgerRow], wanted: set[HoldingKey]) -> dict[HoldingKey, Movements]:
         """Changes of the reported holdings by day. Cash kept outside the account has none."""

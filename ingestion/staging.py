@@ -132,7 +132,7 @@ def stage(
         write(content_id=content.pk, batch=batch, uids=known.uids)
     changes_nothing = arrived is not None and is_newest(content, arrived)
     number = next_fact_number(user_id=source.user_id, cause=cause)
-    Arrival.objects.create(content=content, run=run, number=number)
+    Arrival.objects.create(content=content, run=run, number=number, generated_at=statement.generated_at)
     return Staged(content, count(batch=batch, statement=statement, known=known), number, changes_nothing)
 
 
