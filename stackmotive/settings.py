@@ -279,6 +279,13 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "SCHEMA_PATH_PREFIX": r"/api/",
+    "ENUM_NAME_OVERRIDES": {
+        "AccountKindEnum": "federation.models.BrokerAccount.Kind",
+        "DecisionKindEnum": "federation.models.Decision.Kind",
+        "JobStatusEnum": "ingestion.models.JobStatus",
+        "SourceKindEnum": "ingestion.models.SourceKind",
+        "TransactionKindEnum": "federation.models.TransactionKind",
+    },
     "APPEND_COMPONENTS": {
         "securitySchemes": {
             "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},

@@ -57,7 +57,11 @@ class ConflictViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, OwnedVie
         asked.is_valid(raise_exception=True)
         said = asked.validated_data
         decision = services.resolve_conflict(
-            conflict=conflict, action=said["action"], source=said.get("choose"), remember=said["remember"]
+            conflict=conflict,
+            action=said["action"],
+            source=said.get("choose"),
+            match=said.get("match"),
+            remember=said["remember"],
         )
         return Response(serializers.DecisionSerializer(decision).data)
 
@@ -110,7 +114,6 @@ class AccountLinkViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Owned
     serializer_class = serializers.AccountLinkSerializer
     filterset_fields = ("source", "account", "state")
     ordering_fields = ("reference",)
-    lookup_value_regex = "[0-9]{1,18}"
 
     def get_queryset(self) -> QuerySet[AccountLink]:
         if getattr(self, "swagger_fake_view", False):
@@ -145,7 +148,6 @@ class LedgerVersionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Own
     queryset = LedgerVersion.objects.all()
     serializer_class = serializers.LedgerVersionSerializer
     lookup_field = "number"
-    lookup_value_regex = "[0-9]{1,18}"
     ordering_fields = ("number",)
 
     def get_queryset(self) -> QuerySet[LedgerVersion]:

@@ -9,7 +9,19 @@ from rest_framework import serializers
 from rest_framework.reverse import reverse
 
 from ingestion.api.parsing import check_size, limit_of
-from ingestion.models import ImportProfile, ImportRow, ImportRun, Source, SourceKind
+from ingestion.coverage_grid import MONTH_STATES
+from ingestion.models import (
+    OPEN_STATUSES,
+    Coverage,
+    ImportProfile,
+    ImportRow,
+    ImportRun,
+    Schedule,
+    Source,
+    SourceKind,
+    SourcePull,
+    SyncRun,
+)
 from ingestion.options import ImportOptions
 from ingestion.selectors import StagedRow
 from stackmotive.common.fields import DayField, NumberField, OwnedRelatedField
@@ -18,7 +30,6 @@ from stackmotive.common.parsing import check_value
 MOST_COLUMNS = 200
 LONGEST_CELL = 200
 LONGEST_SECRET = 1000
-SCHEDULES = ("", "hourly", "daily", "weekly")
 DATE_ORDERS = ("dmy", "mdy", "ymd")
 NUMBER_FORMATS = ("1,234.56", "1.234,56")
 ENCODINGS = ("utf-8", "cp1252")
@@ -64,7 +75,7 @@ class SourceSerializer(serializers.ModelSerializer[Source]):
         model = Source
         fields = [
             "id", "kind", "layout", "name", "priority", "enabled", "schedule", "settings", "has_credentials", "health",
-            "is_default", "created_at",
+            "health_detail", "checked_at", "pulled_at", "is_default", "created_at",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -78,7 +89,7 @@ class SourceChangeSerializer(serializers.Serializer[Any]):
     name = serializers.CharField(max_length=100)
     priority = serializers.IntegerField(min_value=0, max_value=1_000_000, required=False)
     enabled = serializers.BooleanField(required=False)
-    schedule = serializers.ChoiceField(choices=SCHEDULES, required=False, allow_blank=True)
+    schedule = serializers.ChoiceField(choices=Schedule.choices, required=False, allow_blank=True)
     settings = TextMapField(required=False)
     credentials = serializers.DictField(
         child=serializers.CharField(max_length=LONGEST_SECRET, trim_whitespace=False), required=False, write_only=True
@@ -87,6 +98,126 @@ class SourceChangeSerializer(serializers.Serializer[Any]):
 
 class SourceRequestSerializer(SourceChangeSerializer):
     kind = serializers.ChoiceField(choices=SourceKind.choices)
+
+
+class SourceTestSerializer(serializers.Serializer[Any]):
+    """code: "ok", "not_pullable" (its files are uploaded), "unavailable", or the broker's own refusal."""
+
+    ok = serializers.BooleanField()
+    code = serializers.CharField()
+    detail = serializers.CharField()
+    checked_at = serializers.DateTimeField()
+
+
+# --- sync runs ---
+
+
+class SyncRequestSerializer(serializers.Serializer[Any]):
+    sources = serializers.ListField(
+        child=OwnedRelatedField(queryset=Source.objects.filter(retired_at=None)), required=False, min_length=1,
+        max_length=100, help_text="Without it: all sources in use.",
+    )  # fmt: skip
+
+
+class SyncStatsSerializer(serializers.Serializer[Any]):
+    """Rows by what they did; holdings that a whole statement no longer lists; keys of conflicts that are new."""
+
+    inserted = serializers.IntegerField()
+    updated = serializers.IntegerField()
+    unchanged = serializers.IntegerField()
+    closed = serializers.IntegerField()
+    conflicts = serializers.ListField(child=serializers.CharField())
+
+
+class SourcePullSerializer(serializers.ModelSerializer[SourcePull]):
+    """One source's part. code and detail: why it failed, was left out, or brought a part only."""
+
+    name = serializers.CharField(source="source.name")
+    kind = serializers.CharField(source="source.kind")
+    imports = serializers.SerializerMethodField()
+
+    class Meta:
+        model = SourcePull
+        fields = ["source", "name", "kind", "status", "code", "detail", "imports", "started_at", "finished_at"]
+        read_only_fields = fields
+
+    def get_imports(self, pull: SourcePull) -> list[str]:
+        """Ids of the imports of what it sent, the oldest first."""
+        runs: dict[Any, list[str]] = self.context.get("imports", {})
+        return runs.get(pull.source_id, [])
+
+
+class SyncProgressSerializer(serializers.Serializer[Any]):
+    """Sources that have ended, of those that were asked."""
+
+    done = serializers.IntegerField()
+    total = serializers.IntegerField()
+
+
+class SyncRunSerializer(serializers.ModelSerializer[SyncRun]):
+    """A sync: the job to watch. It is done once ledger and today's values include what it brought."""
+
+    sources = serializers.SerializerMethodField()
+    progress = serializers.SerializerMethodField()
+    stats = SyncStatsSerializer()
+
+    class Meta:
+        model = SyncRun
+        fields = ["id", "status", "trigger", "progress", "sources", "stats", "created_at", "started_at", "finished_at"]
+        read_only_fields = fields
+
+    @extend_schema_field(SourcePullSerializer(many=True))
+    def get_sources(self, run: SyncRun) -> Any:
+        imports: dict[Any, list[str]] = {}
+        for one in run.import_runs.all():
+            imports.setdefault(one.source_id, []).append(str(one.pk))
+        return SourcePullSerializer(run.pulls.all(), many=True, context={"imports": imports}).data
+
+    @extend_schema_field(SyncProgressSerializer)
+    def get_progress(self, run: SyncRun) -> dict[str, int]:
+        asked = [pull for pull in run.pulls.all() if pull.status != SourcePull.Status.SKIPPED]
+        return {"done": sum(pull.status not in OPEN_STATUSES for pull in asked), "total": len(asked)}
+
+
+# --- coverage ---
+
+
+class MonthSerializer(serializers.Serializer[Any]):
+    """state: declared (all its days), inferred, broken, missing. files: how many speak of it."""
+
+    month = serializers.CharField()
+    state = serializers.ChoiceField(choices=list(MONTH_STATES))
+    files = serializers.IntegerField()
+    declared_days = serializers.IntegerField()
+    days = serializers.IntegerField()
+
+
+class CoverageLineSerializer(serializers.Serializer[Any]):
+    """account: the account of yours for rows that name none; account_ref: the source's own name of it."""
+
+    source = serializers.UUIDField(source="source_id")  # type: ignore[assignment]
+    source_name = serializers.CharField()
+    account_ref = serializers.CharField()
+    account = serializers.UUIDField(allow_null=True)
+    section = serializers.ChoiceField(choices=Coverage.Section.choices)
+    start = serializers.DateField()
+    end = serializers.DateField()
+    months = MonthSerializer(many=True)
+
+
+class CoverageAnswerSerializer(serializers.Serializer[Any]):
+    """Every line of the user: it is one page."""
+
+    count = serializers.IntegerField()
+    next = serializers.CharField(allow_null=True)
+    previous = serializers.CharField(allow_null=True)
+    until = serializers.DateField()
+    results = CoverageLineSerializer(many=True)
+
+
+class CoverageQuerySerializer(serializers.Serializer[Any]):
+    source = serializers.UUIDField(required=False)  # type: ignore[assignment]
+    until = DayField(required=False)
 
 
 # --- imports ---
@@ -199,6 +330,7 @@ class ImportRunSerializer(serializers.ModelSerializer[ImportRun]):
             "id",
             "source",
             "source_name",
+            "sync_run",
             "trigger",
             "status",
             "progress",
@@ -211,6 +343,7 @@ class ImportRunSerializer(serializers.ModelSerializer[ImportRun]):
             "ledger_version",
             "is_undoable",
             "undone_at",
+            "purged_at",
             "problems_url",
             "created_at",
             "started_at",

@@ -38,9 +38,126 @@ def import_profile(owner: "User") -> Mapping[str, str]:
     return {"id": str(create_profile(user=owner, name="Bank", header_digest=uuid4().hex, options={}).pk)}
 
 
+def sync_run(owner: "User") -> Mapping[str, str]:
+    from ingestion.models import SyncRun
+    from ingestion.services import create_source, open_sync
+
+    create_source(user=owner, kind="csv", name="Bank")
+    return {"id": str(open_sync(user=owner, trigger=SyncRun.Trigger.API).pk)}
+
+
+def notification(owner: "User") -> Mapping[str, str]:
+    from notifications.services import notify
+
+    return {"id": str(notify(user_id=owner.pk, kind="test", title="News").pk)}
+
+
+def broker_account(owner: "User") -> Mapping[str, str]:
+    from federation.services import create_account
+
+    return {"id": str(create_account(user=owner, name="Drawer", currency="USD").pk)}
+
+
+def instrument(owner: "User") -> Mapping[str, str]:
+    from federation.services import ensure_instrument
+    from ingestion.adapters.base import InstrumentRef
+
+    return {"id": str(ensure_instrument(user=owner, named=InstrumentRef(symbol="GOLD", currency="USD"))[0].pk)}
+
+
+def booked(owner: "User") -> None:
+    """A ledger of the owner with one purchase, and a holding that two sources report differently."""
+    from federation.services import create_account, reconcile
+    from federation.tests.factories import make_source, position, stage, trade
+    from portfolio.services.refresh import refresh
+
+    account = create_account(user=owner, name="Broker", currency="USD").pk
+    flex, file = make_source(owner, "ibkr_flex"), make_source(owner, "csv")
+    stage(flex, rows=[trade("01-02", "10", "5", account="")], default_account=account)
+    stage(flex, positions=[position("01-31", "10", account="")], default_account=account)
+    stage(file, positions=[position("01-31", "12", account="")], default_account=account)
+    reconcile(owner.pk)
+    refresh(user_id=owner.pk)
+
+
+def conflict(owner: "User") -> Mapping[str, str]:
+    from federation.models import Conflict
+
+    booked(owner)
+    return {"id": str(Conflict.objects.visible_to(owner).get().pk)}
+
+
+def decision(owner: "User") -> Mapping[str, str]:
+    from federation.models import Conflict
+    from federation.services import decide
+
+    identity = conflict(owner)["id"]
+    key, source = Conflict.objects.values_list("key", "candidates__0__source").get(pk=identity)
+    return {"id": str(decide(user=owner, kind="choose", keys={"key": key}, value={"source": source}).pk)}
+
+
+def account_link(owner: "User") -> Mapping[str, str]:
+    from federation.models import AccountLink
+    from federation.services import reconcile
+    from federation.tests.factories import make_source, stage, trade
+
+    stage(make_source(owner), rows=[trade("01-02", "10", "5")])
+    reconcile(owner.pk)
+    return {"id": str(AccountLink.objects.get(source__user=owner).pk)}
+
+
+def ledger_version(owner: "User") -> Mapping[str, str]:
+    from federation.models import LedgerVersion
+
+    booked(owner)
+    newest = LedgerVersion.objects.filter(user=owner).latest("number")
+    return {"number": str(newest.number)}
+
+
+def position(owner: "User") -> Mapping[str, str]:
+    from portfolio.models import Position
+
+    booked(owner)
+    return {"id": str(Position.objects.visible_to(owner).get().pk)}
+
+
+def transaction(owner: "User") -> Mapping[str, str]:
+    from federation.models import Transaction
+
+    booked(owner)
+    return {"id": str(Transaction.objects.visible_to(owner).get(kind="buy").pk)}
+
+
+def manual_position(owner: "User") -> Mapping[str, str]:
+    from datetime import date
+    from decimal import Decimal
+
+    from federation.services import create_account
+    from ingestion.adapters.base import InstrumentRef
+    from portfolio.services.manual import book_position
+
+    account = create_account(user=owner, name="Drawer", currency="USD")
+    gold = InstrumentRef(symbol="GOLD", kind="commodity", currency="USD")
+    uid = book_position(
+        user=owner, account=account, instrument=gold, quantity=Decimal(2), currency="USD", as_of=date(2024, 1, 2)
+    )
+    return {"id": str(uid)}
+
+
 OWNED: dict[str, Maker] = {
+    "/api/federation/account-links/{id}/": account_link,
+    "/api/federation/conflicts/{id}/": conflict,
+    "/api/federation/decisions/{id}/": decision,
+    "/api/federation/versions/{number}/": ledger_version,
+    "/api/notifications/{id}/": notification,
+    "/api/portfolio/accounts/{id}/": broker_account,
+    "/api/portfolio/instruments/{id}/": instrument,
+    "/api/portfolio/manual-positions/{id}/": manual_position,
+    "/api/portfolio/positions/{id}/": position,
+    "/api/portfolio/transactions/{id}/": transaction,
     "/api/ingestion/imports/{id}/": import_run,
     "/api/ingestion/profiles/{id}/": import_profile,
     "/api/ingestion/sources/{id}/": source,
+    "/api/ingestion/sync-runs/{id}/": sync_run,
     "/api/me/sessions/{id}/": login_session,
 }
