@@ -94,6 +94,11 @@ def position_provenance(user: User, *, account: UUID, instrument: UUID) -> Prove
     return _report_provenance(user.pk, account, instrument, "")
 
 
+def cash_provenance(user: User, *, account: UUID, currency: str) -> Provenance:
+    """Which report of a cash balance is believed, and why."""
+    return _report_provenance(user.pk, account, None, currency)
+
+
 def _report_provenance(user_id: UUID, account: UUID, instrument: UUID | None, currency: str) -> Provenance:
     reports = ReportedBalance.objects.filter(user=user_id, account=account, instrument=instrument, currency=currency)
     latest = reports.order_by("-as_of").first()

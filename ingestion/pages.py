@@ -1,5 +1,6 @@
-"""Browser pages of ingestion: choose a file, see what it holds, follow its import, take it back."""
+"""Browser pages of ingestion: choose a file, see what it holds, follow its import, take it back; whom to believe."""
 
+import json
 from typing import Any
 from uuid import UUID
 
@@ -16,10 +17,13 @@ from accounts.models import Tier, User
 from accounts.page_access import signed_in
 from ingestion import selectors, services, tasks
 from ingestion.adapters.detection import ADAPTERS
-from ingestion.models import OPEN_STATUSES, ImportRow, ImportRun, Source
+from ingestion.adapters.pulling import puller_of
+from ingestion.errors import SyncRunning
+from ingestion.models import OPEN_STATUSES, ImportRow, ImportRun, Source, SyncRun
 from ingestion.options import ImportOptions
 from ingestion.previews import FilePreview, answers_of, shown_preview
 from ingestion.run_cards import MOST_PROBLEMS, run_cards, run_report
+from ingestion.source_cards import moved_priorities, source_cards, sync_card
 from stackmotive.common.limits import take_costly
 from stackmotive.common.page_filters import kept_query
 from stackmotive.common.problems import Invalid, NotFound, Problem
@@ -174,11 +178,127 @@ def import_jobs(request: HttpRequest, user: User) -> HttpResponse:
     return render(request, "ingestion/_jobs.html", {"runs": cards})
 
 
+# --- sources ----------------------------------------------------------
+
+
+def sources_context(request: HttpRequest, user: User) -> dict[str, object]:
+    cards = source_cards(user)
+    return base_context(request, user) | {
+        "page": "sources",
+        "cards": cards,
+        "sync": sync_card(user),
+        "may_change": user.effective_tier >= Tier.OPERATOR,
+        "can_sync_any": any(card.can_sync and card.enabled for card in cards),
+    }
+
+
+@require_safe
+@signed_in
+def sources_page(request: HttpRequest, user: User) -> HttpResponse:
+    if user.effective_tier < Tier.NAVIGATOR:
+        return render(
+            request, "ingestion/sources.html", base_context(request, user) | {"page": "sources", "is_closed": True}
+        )
+    return render(request, "ingestion/sources.html", sources_context(request, user))
+
+
+def may_change_sources(user: User) -> None:
+    """Raises TierRequired."""
+    if user.effective_tier < Tier.OPERATOR:
+        raise TierRequired("Changing sources needs the operator tier. Ask the owner of this installation.")
+
+
+def own_source(user: User, source_id: UUID) -> Source:
+    """Raises NotFound for another user's source."""
+    source = selectors.sources(user_id=user.pk).filter(pk=source_id).first()
+    if source is None:
+        raise NotFound("Choose one of your sources.")
+    return source
+
+
+@require_POST
+@signed_in
+def source_priority(request: HttpRequest, user: User, source_id: UUID) -> HttpResponse:
+    """Give a source a number, or move it one place up or down."""
+    may_change_sources(user)
+    source = own_source(user, source_id)
+    asked = request.POST.get("move", "")
+    if asked:
+        ordered = list(selectors.sources(user_id=user.pk))
+        by_id = {one.pk: one for one in ordered}
+        for pk, number in moved_priorities(ordered, source.pk, up=asked == "up").items():
+            services.update_source(source=by_id[pk], values={"priority": number})
+    else:
+        services.update_source(source=source, values={"priority": stated_priority(request)})
+    return sources_answer(request, user, "Order changed", "Your figures follow in a moment.")
+
+
+def stated_priority(request: HttpRequest) -> int:
+    """Raises Invalid for what is no number of 0 to 9999."""
+    text = request.POST.get("priority", "")
+    if not (text.isascii() and text.isdigit() and len(text) <= 4):
+        raise Invalid("Write a whole number from 0 to 9999. Lower numbers are believed first.")
+    return int(text)
+
+
+@require_POST
+@signed_in
+def source_enabled(request: HttpRequest, user: User, source_id: UUID) -> HttpResponse:
+    """Believe a source or not."""
+    may_change_sources(user)
+    enabled = bool(request.POST.get("enabled"))
+    source = services.update_source(source=own_source(user, source_id), values={"enabled": enabled})
+    title = f"{source.name} counts again" if enabled else f"{source.name} no longer counts"
+    return sources_answer(request, user, title, "Your figures follow in a moment.")
+
+
+@require_POST
+@signed_in
+def source_sync(request: HttpRequest, user: User) -> HttpResponse:
+    """Fetch the source that the form names, or all that can be fetched."""
+    may_change_sources(user)
+    take_costly(user_id=user.pk, kind="sync")
+    source = chosen_source(request, user)
+    if source is not None and puller_of(source.kind) is None:
+        raise Invalid("Nothing can be fetched for this source: upload its files.")
+    try:
+        tasks.enqueue_sync(user=user, trigger=SyncRun.Trigger.MANUAL, sources=[source] if source else None)
+    except SyncRunning:
+        return sources_answer(request, user, "A sync is running already", "Its progress is on this page.", "info")
+    return sources_answer(request, user, "Sync started", "You may leave this page: it goes on.", "info")
+
+
+@require_POST
+@signed_in
+def sync_cancel(request: HttpRequest, user: User, run_id: UUID) -> HttpResponse:
+    may_change_sources(user)
+    run = selectors.sync_runs(user_id=user.pk).filter(pk=run_id).first()
+    if run is None:
+        raise NotFound
+    services.cancel_sync(run=run)
+    return sources_answer(request, user, "The sync was cancelled", "What was stored before stays.", "info")
+
+
+def sources_answer(request: HttpRequest, user: User, title: str, body: str, level: str = "success") -> HttpResponse:
+    """The list as it is now and a toast; the whole page where no script asked."""
+    if not request.headers.get("HX-Request"):
+        messages.add_message(request, messages.SUCCESS, f"{title}. {body}")
+        return HttpResponseRedirect(reverse("sources"))
+    response = render(request, "ingestion/_sources.html", sources_context(request, user))
+    response["HX-Trigger"] = json.dumps({"toast:show": {"title": title, "body": body, "level": level}})
+    return response
+
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("import/", import_page, name="import"),
     path("import/preview/", import_preview, name="import-preview"),
     path("import/jobs/", import_jobs, name="import-jobs"),
     path("import/<uuid:run_id>/", import_run, name="import-run"),
+    path("sources/", sources_page, name="sources"),
+    path("sources/sync/", source_sync, name="source-sync"),
+    path("sources/sync/<uuid:run_id>/cancel/", sync_cancel, name="sync-cancel"),
+    path("sources/<uuid:source_id>/priority/", source_priority, name="source-priority"),
+    path("sources/<uuid:source_id>/enabled/", source_enabled, name="source-enabled"),
     path("import/<uuid:run_id>/undo/", import_undo, name="import-undo"),
     path("import/<uuid:run_id>/skip/", import_skip, name="import-skip"),
 ]

@@ -50,6 +50,7 @@ class HoldingRow:
     kind: str
     account: UUID | None
     account_name: str
+    instrument: UUID | None
     quantity: Decimal
     currency: str
     price: Decimal | None
@@ -78,6 +79,7 @@ def position_row(row: PositionRow, *, returned: HoldingReturn | None = None, nam
         kind=row.kind,
         account=row.account,
         account_name=row.account_name,
+        instrument=row.instrument,
         quantity=row.quantity,
         currency=row.currency,
         price=row.price,
@@ -105,6 +107,7 @@ def cash_row(row: CashRow, *, account_name: str, names_account: bool = True) -> 
         kind="cash",
         account=row.account,
         account_name=account_name,
+        instrument=None,
         quantity=row.amount,
         currency=row.currency,
         price=None,

@@ -7,6 +7,7 @@ from django.shortcuts import render
 from django.urls import URLPattern, URLResolver, path
 from django.views.decorators.http import require_safe
 
+from accounts.errors import TierRequired
 from accounts.models import Tier, User
 from accounts.page_access import signed_in
 from federation.models import BrokerAccount
@@ -14,8 +15,10 @@ from ingestion.run_cards import run_cards
 from ingestion.selectors import latest_runs
 from portfolio.holdings_table import GROUPS, holdings_table
 from portfolio.overview import BREAKDOWNS, Choice, overview
+from portfolio.provenance_cards import cash_provenance, holding_provenance, row_provenance
 from portfolio.valuation_day import valuation_day
 from stackmotive.common.page_filters import Filters, filters_of
+from stackmotive.common.problems import NotFound
 
 RECENT_IMPORTS = 4
 
@@ -31,6 +34,7 @@ def page_context(request: HttpRequest, user: User, page: str) -> tuple[Filters, 
     )
     shown = [{"id": str(pk), "name": name} for pk, name, _ in accounts]
     context = {"user": user, "page": page, "filters": filters, "accounts": shown}
+    context["may_trace"] = user.effective_tier >= Tier.NAVIGATOR
     return filters, {pk: name for pk, name, _ in accounts}, context
 
 
@@ -61,6 +65,47 @@ def holdings_page(request: HttpRequest, user: User) -> HttpResponse:
     return render(request, "portfolio/holdings.html", context | {"table": table, "group_choices": choices})
 
 
+def provenance_answer(request: HttpRequest, user: User, template: str, found: object | None) -> HttpResponse:
+    """What a drawer shows, or a page of its own where no script asked. Raises NotFound for nothing of the user's."""
+    if user.effective_tier < Tier.NAVIGATOR:
+        raise TierRequired("Seeing sources needs the navigator tier. Ask the owner of this installation.")
+    if found is None:
+        raise NotFound
+    context = {"user": user, "page": "holdings", "filters": {"query": ""}, "found": found, "drawer": template}
+    is_part = bool(request.headers.get("HX-Request"))
+    return render(request, template if is_part else "stackmotive/drawer_page.html", context)
+
+
+def asked_account(request: HttpRequest) -> UUID | None:
+    """Raises NotFound for what is no id."""
+    asked = request.GET.get("account", "")
+    try:
+        return UUID(asked) if asked else None
+    except ValueError as exc:
+        raise NotFound from exc
+
+
+@require_safe
+@signed_in
+def holding_drawer(request: HttpRequest, user: User, instrument_id: UUID) -> HttpResponse:
+    found = holding_provenance(user=user, instrument_id=instrument_id, account=asked_account(request))
+    return provenance_answer(request, user, "portfolio/_holding_provenance.html", found)
+
+
+@require_safe
+@signed_in
+def cash_drawer(request: HttpRequest, user: User, currency: str) -> HttpResponse:
+    found = cash_provenance(user=user, currency=currency[:3], account=asked_account(request))
+    return provenance_answer(request, user, "portfolio/_holding_provenance.html", found)
+
+
+@require_safe
+@signed_in
+def transaction_drawer(request: HttpRequest, user: User, transaction_id: UUID) -> HttpResponse:
+    found = row_provenance(user=user, transaction_id=transaction_id)
+    return provenance_answer(request, user, "portfolio/_row_provenance.html", found)
+
+
 @require_safe
 @signed_in
 def account_options(request: HttpRequest, user: User) -> HttpResponse:
@@ -73,4 +118,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", overview_page, name="overview"),
     path("holdings/", holdings_page, name="holdings"),
     path("holdings/accounts/", account_options, name="account-options"),
+    path("holdings/<uuid:instrument_id>/provenance/", holding_drawer, name="holding-provenance"),
+    path("holdings/cash/<str:currency>/provenance/", cash_drawer, name="cash-provenance"),
+    path("transactions/<uuid:transaction_id>/provenance/", transaction_drawer, name="transaction-provenance"),
 ]

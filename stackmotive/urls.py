@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 urlpatterns = [
     path("", include("portfolio.pages")),
+    path("", include("federation.pages")),
     path("", include("ingestion.pages")),
     path("", include("accounts.pages")),
     path("health/", include("stackmotive.health")),

@@ -21,7 +21,10 @@ const nextTheme = () => {
   keep("theme", next);
   showSettings();
 };
-const actions = { amounts: toggleAmounts, theme: nextTheme, dismiss: (button) => button.closest(".toast").remove() };
+const actions = {
+  amounts: toggleAmounts, theme: nextTheme, dismiss: (button) => button.closest(".toast").remove(),
+  "close-drawer": () => document.getElementById("drawer").close(),
+};
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-act]");
@@ -38,6 +41,19 @@ document.addEventListener("keydown", (event) => {
 document.addEventListener("change", (event) => {
   const form = event.target.closest("form[data-auto]");
   if (form) form.requestSubmit();
+});
+
+// --- the drawer: links to where a figure comes from open beside the page; without this they are pages of their own -----
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[data-drawer]");
+  const drawer = document.getElementById("drawer");
+  if (event.target === drawer) return drawer.close(); // beside the panel
+  if (!link || !drawer || !window.htmx || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+  event.preventDefault();
+  htmx.ajax("GET", link.getAttribute("href"), { target: "#drawer-body", swap: "innerHTML" }).then(() => {
+    if (!drawer.open) drawer.showModal();
+    drawer.scrollTop = 0;
+  });
 });
 
 // --- toasts and jobs -----------------------------------------------------------------------------------------------
@@ -143,6 +159,7 @@ document.addEventListener("DOMContentLoaded", () => {
     if (event.detail.target.id !== "preview") return;
     $$(".steps li").forEach((step, i) => { step.classList.toggle("done", i === 0); step.toggleAttribute("aria-current", false); if (i === 1) step.setAttribute("aria-current", "step"); });
   });
+  document.body.addEventListener("toast:show", (event) => toast(event.detail.title, event.detail.body, event.detail.level));
   document.body.addEventListener("htmx:responseError", (event) => toast("That did not work", event.detail.xhr.status === 429 ? "Too many requests. Wait a minute." : "Try again, or reload the page.", "error"));
   document.body.addEventListener("htmx:sendError", () => toast("No connection", "The server cannot be reached. Your data is safe.", "error"));
 });

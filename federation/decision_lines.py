@@ -1,0 +1,88 @@
+"""Decisions in force, each as a line that can be undone."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from accounts.models import User
+from federation import selectors
+from federation.models import BrokerAccount, Decision, InstrumentLink
+from federation.reasons import row_words, with_article
+from ingestion.models import Source, StagedTransaction
+
+MOST = 100
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionLine:
+    id: UUID
+    text: str
+    created_at: datetime
+
+
+class Names:
+    """What the ids in decisions are called; every id that is not the user's stays without a name."""
+
+    def __init__(self, user: User) -> None:
+        self.user = user
+        self.sources = {str(pk): name for pk, name in Source.objects.visible_to(user).values_list("pk", "name")}
+        accounts = BrokerAccount.objects.visible_to(user).values_list("pk", "name")
+        self.accounts = {str(pk): name for pk, name in accounts}
+        self.rows: dict[tuple[str, str], str] = {}
+        self.instruments: dict[tuple[str, str], str] = {}
+
+    def learn(self, decisions: list[Decision]) -> None:
+        """Rows and instruments of all decisions at once."""
+        rows = {tuple(pair) for one in decisions for pair in one.keys.get("rows", ())}
+        staged = StagedTransaction.objects.filter(
+            content__source__user=self.user, identity__in={identity for _, identity in rows}
+        )
+        for source, identity, kind, day in staged.values_list("content__source", "identity", "kind", "trade_date"):
+            self.rows[str(source), identity] = row_words(kind, day)
+        named = {tuple(pair) for one in decisions for pair in one.keys.get("instruments", ())}
+        links = InstrumentLink.objects.filter(source__user=self.user, key__in={key for _, key in named})
+        for source, key, symbol in links.values_list("source", "key", "instrument__symbol"):
+            self.instruments[str(source), key] = symbol
+
+    def subject(self, keys: dict[str, Any]) -> str:
+        """What a decision is about."""
+        account = self.accounts.get(keys.get("account", ""), "an account")
+        if "rows" in keys:
+            known = [self.rows[tuple(pair)] for pair in keys["rows"] if tuple(pair) in self.rows]
+            return with_article(known[0]) if known else "a row"
+        if "reference" in keys:
+            source, reference = keys["reference"]
+            return f"“{reference or 'no name'}” of {self.sources.get(source, 'a source')}"
+        if "currency" in keys:
+            return f"{keys['currency']} cash in {account}"
+        named = (self.instruments.get(tuple(pair)) for pair in keys.get("instruments", ()))
+        symbol = next(filter(None, named), "")
+        return f"{symbol} in {account}" if symbol else account
+
+
+def decision_lines(user: User) -> list[DecisionLine]:
+    """The newest first, at most MOST."""
+    found = list(selectors.decisions(user).filter(revocation=None)[:MOST])
+    names = Names(user)
+    names.learn(found)
+    return [DecisionLine(one.pk, line(one, names), one.created_at) for one in found]
+
+
+def line(one: Decision, names: Names) -> str:
+    about = names.subject(one.keys)
+    match one.kind:
+        case Decision.Kind.CHOOSE:
+            until = " for the reports compared then" if "until" in one.value else ""
+            return f"Believe {names.sources.get(one.value.get('source', ''), 'a source')} about {about}{until}."
+        case Decision.Kind.IGNORE if "evidence" in one.value:
+            return f"Leave {about} as it is while the evidence stays the same."
+        case Decision.Kind.IGNORE:
+            return f"Ignore {about}."
+        case Decision.Kind.BOOK:
+            return f"Book {about} although only one source has it."
+        case Decision.Kind.LINK_ACCOUNT:
+            account = names.accounts.get(one.value.get("account", ""), "an account")
+            return f"{about[:1].upper()}{about[1:]} means {account}."
+        case _:
+            return f"{one.kind.replace('_', ' ').capitalize()}: {about}."
