@@ -151,6 +151,20 @@ class FactVersion(models.Model):
         return f"{self.number}: {self.cause}"
 
 
+class UserSetting(models.Model):
+    """Append-only: a setting that figures rest on (base_currency, timezone), before and from this number on."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="setting_facts")
+    key = models.CharField(max_length=20)
+    before = models.CharField(max_length=64)
+    value = models.CharField(max_length=64)
+    number = models.PositiveBigIntegerField()
+    created_at = models.DateTimeField(default=now)
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.before} -> {self.value}"
+
+
 class IdempotencyRecord(models.Model):
     """The first answer to a POST that carried an `Idempotency-Key`, replayed for 24 hours."""
 

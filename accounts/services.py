@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from accounts.errors import SignupClosed, TokenRefused
 from accounts.facts import next_fact_number
-from accounts.models import LoginSession, Tier, TierGrant, User
+from accounts.models import LoginSession, Tier, TierGrant, User, UserSetting
 from accounts.selectors import live_session
 from accounts.signals import session_ended
 from accounts.tokens import TokenInvalid, issue, new_jti, verify
@@ -89,16 +89,17 @@ def change_settings(*, user: User, base_currency: str | None = None, timezone_na
     """Change the currency that figures are in, or the zone that decides "today". Either makes the figures stale."""
     with transaction.atomic():
         user = User.objects.select_for_update(of=("self",)).get(pk=user.pk)
-        changed = []
-        if base_currency is not None and base_currency != user.base_currency:
-            user.base_currency = base_currency
-            changed.append("base_currency")
-        if timezone_name is not None and timezone_name != user.timezone:
-            user.timezone = timezone_name
-            changed.append("timezone")
+        wanted = {"base_currency": base_currency, "timezone": timezone_name}
+        changed = {key: value for key, value in wanted.items() if value is not None and value != getattr(user, key)}
         if changed:
-            user.save(update_fields=changed)
-            next_fact_number(user_id=user.pk, cause=changed[0])
+            number = next_fact_number(user_id=user.pk, cause=next(iter(changed)))
+            UserSetting.objects.bulk_create(
+                UserSetting(user=user, key=key, before=getattr(user, key), value=value, number=number)
+                for key, value in changed.items()
+            )
+            for key, value in changed.items():
+                setattr(user, key, value)
+            user.save(update_fields=list(changed))
     return user
 
 
