@@ -28,6 +28,21 @@ class UnfitDecision(Invalid):
     title = "This decision does not fit what it is about"
 
 
+class NotATransfer(Invalid):
+    code = "not_a_transfer"
+    title = "This row is not a transfer"
+
+
+class ActionStated(Conflict):
+    code = "action_stated"
+    title = "This corporate action was stated before"
+
+
+class UnfitAction(Invalid):
+    code = "unfit_action"
+    title = "This corporate action lacks something"
+
+
 class LedgerBusy(Conflict):
     code = "ledger_busy"
     title = "The facts keep changing"

@@ -379,6 +379,7 @@ class Decision(models.Model):
         DIFFERENT = "different"
         MERGE_INSTRUMENTS = "merge_instruments"
         SPLIT_INSTRUMENT = "split_instrument"
+        PAIR_TRANSFER = "pair_transfer"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="decisions")
@@ -402,6 +403,90 @@ class DecisionRevocation(models.Model):
 
     def __str__(self) -> str:
         return f"revoked at {self.number}"
+
+
+class TransferLink(models.Model):
+    """Ledger rows that are one transfer between accounts of the user; their kinds stay as stated.
+
+    A side without legs lies outside, and `rule` says what the user called it. Quantities are positive, of the
+    instrument or in the currency; fee is what did not arrive.
+    """
+
+    class Rule(models.TextChoices):
+        DECISION = "decision"
+        GROUP = "group"  # one source states both sides
+        HASH = "hash"  # one transaction on a chain
+        RULE = "rule"  # amount and days
+        INCOME = "income"
+        PAYMENT = "payment"
+
+    id = models.UUIDField(primary_key=True, editable=False)  # derived from its legs
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="transfer_links")
+    instrument = models.ForeignKey(Instrument, models.CASCADE, null=True, related_name="+")
+    currency = models.CharField(max_length=3, blank=True)
+    out_legs = models.JSONField()  # ids of transactions
+    in_legs = models.JSONField()
+    left_on = models.DateField(null=True)
+    arrived_on = models.DateField(null=True)
+    quantity_out = RecordedField(null=True)
+    quantity_in = RecordedField(null=True)
+    fee = RecordedField()
+    rule = models.CharField(max_length=10, choices=Rule.choices)
+    objects = OwnedQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.quantity_out} -> {self.quantity_in} ({self.rule})"
+
+
+class CorporateAction(models.Model):
+    """What happened to an instrument on a day, stated once for every account that holds it; append-only.
+
+    ratio: new units for one old. cash_per_unit: for one old unit, received (paid for an exercise). allocation:
+    the share of the cost that goes to the new instrument. cash_in_lieu: for one new unit; fractions are sold for it.
+    """
+
+    class Kind(models.TextChoices):
+        SPLIT = "split"
+        SPINOFF = "spinoff"
+        MERGER = "merger"
+        SYMBOL_CHANGE = "symbol_change"
+        RETURN_OF_CAPITAL = "return_of_capital"
+        STOCK_DIVIDEND = "stock_dividend"
+        RIGHTS = "rights"
+        EXERCISE = "exercise"
+        EXPIRY = "expiry"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, null=True, blank=True, related_name="corporate_actions"
+    )
+    kind = models.CharField(max_length=20, choices=Kind.choices)
+    instrument = models.ForeignKey(Instrument, models.PROTECT, related_name="corporate_actions")
+    new_instrument = models.ForeignKey(Instrument, models.PROTECT, null=True, blank=True, related_name="+")
+    ex_date = models.DateField()
+    ratio = RecordedField(null=True)
+    cash_per_unit = RecordedField(null=True)
+    currency = models.CharField(max_length=3, blank=True)
+    allocation = RecordedField(null=True)
+    cash_in_lieu = RecordedField(null=True)
+    note = models.TextField(blank=True)
+    number = models.PositiveBigIntegerField()
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    objects = OwnedQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.ex_date}"
+
+
+class CorporateActionWithdrawal(models.Model):
+    """An action taken back: canceled, or stated wrongly."""
+
+    action = models.OneToOneField(CorporateAction, models.CASCADE, related_name="withdrawal")
+    number = models.PositiveBigIntegerField()
+    created_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"withdrawn at {self.number}"
 
 
 class LedgerVersion(models.Model):

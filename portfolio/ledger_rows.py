@@ -63,6 +63,7 @@ class LedgerRow:
     ratio: Decimal | None
     group: UUID | None
     is_paired: bool = False  # the other leg of its transfer is in the ledger too
+    transfer: str | None = None  # what the legs of its transfer share, where that is not their group
 
     @property
     def order(self) -> tuple[date, bool, int, int, UUID]:
@@ -247,6 +248,6 @@ def lot_entry(row: LedgerRow, *, base: str, rate_on: RateOn) -> Entry:
         fee_in_cash=in_cash,
         base_rate=base_rate(row, base, rate_on),
         ratio=row.ratio,
-        transfer_group=str(row.group) if row.is_paired else None,
+        transfer_group=row.transfer or str(row.group) if row.is_paired else None,
         event_group=str(row.group) if row.group and row.kind == "split" else None,
     )

@@ -13,6 +13,7 @@ from federation.services.reconciliation import (
     lock_ledger,
     reconcile,
 )
+from federation.services.transfers import name_far_side, pair_by_hand, unlink
 
 __all__ = [
     "Reconciled",
@@ -26,9 +27,12 @@ __all__ = [
     "draft_of",
     "ensure_instrument",
     "lock_ledger",
+    "name_far_side",
+    "pair_by_hand",
     "rebuild",
     "reconcile",
     "resolve_conflict",
     "revoke",
+    "unlink",
     "update_account",
 ]

@@ -21,12 +21,13 @@ from federation.models import (
     Transaction,
 )
 from federation.services.reconciliation import evidence_of, reconcile
-from ingestion.models import Source, StagedTransaction
+from ingestion.models import Coverage, Source, StagedTransaction
 from stackmotive.common.currencies import ISO_4217
 
 CAUSE = "decision"
 LONGEST_REFERENCE = 100
 LONGEST_IDENTITY = 32
+LONGEST_NUMBER = 18
 MOST_ROWS = 500
 
 
@@ -61,8 +62,19 @@ def revoke(*, decision: Decision) -> Decision:
     return decision
 
 
-def resolve_conflict(*, conflict: Conflict, action: str, source: UUID | None = None, remember: bool = True) -> Decision:
-    """Settle a conflict by hand. action: choose (with source), book, ignore.
+def resolve_conflict(
+    *,
+    conflict: Conflict,
+    action: str,
+    source: UUID | None = None,
+    match: tuple[UUID, str] | str | None = None,
+    remember: bool = True,
+) -> Decision:
+    """Settle a conflict by hand. action: choose (with source), match, book, accept, ignore.
+
+    match: the row that the conflict's row is one with, by (source, identity), by its ledger row's id
+    or by the identity that the conflict compares. accept: an
+    edition that withdraws much counts; ignoring it leaves the one before in force.
 
     remember: a choice also counts for later reports; otherwise only for those up to the newest one compared.
     """
@@ -77,13 +89,30 @@ def resolve_conflict(*, conflict: Conflict, action: str, source: UUID | None = N
             value["until"] = max(one["as_of"] for one in conflict.candidates)
         return decide(user=user, kind=Decision.Kind.CHOOSE, keys={"key": conflict.key}, value=value)
     if action == "book":
-        if conflict.kind != "only_in_one_source":
-            raise UnfitDecision("Only a row that one source alone has can be booked.")
+        if not is_row:
+            raise UnfitDecision("Only a row that one source alone has, or that fits several, can be booked.")
         return decide(user=user, kind=Decision.Kind.BOOK, keys={"key": conflict.key})
+    if action == "match":
+        if not is_row or match is None:
+            raise UnfitDecision("Name the row that this row is one with.")
+        rows = [*_expand(user, conflict.key)["rows"], *_rows_of_match(conflict, match)]
+        return decide(user=user, kind=Decision.Kind.SAME, keys={"rows": rows})
+    if action == "accept":
+        return decide(user=user, kind=Decision.Kind.ACCEPT, keys={"key": conflict.key})
     if action != "ignore":
-        raise UnfitDecision("Choose a source, book the row or ignore it.")
+        raise UnfitDecision("Choose a source, match, book, accept or ignore.")
     value = {} if is_row else {"evidence": evidence_of(conflict.candidates)}
     return decide(user=user, kind=Decision.Kind.IGNORE, keys={"key": conflict.key}, value=value)
+
+
+def _rows_of_match(conflict: Conflict, match: tuple[UUID, str] | str) -> list[list[str]]:
+    if not isinstance(match, str):
+        return [[str(match[0]), match[1]]]
+    compared = [[one["source"], one["row"]] for one in conflict.candidates if one.get("row") == match]
+    if compared:
+        return compared
+    pairs: list[list[str]] = _expand(conflict.user, f"transaction:{match}")["rows"]
+    return pairs
 
 
 # --- keys ------------------------------------------------------------------------
@@ -107,10 +136,10 @@ def _checked_keys(user: User, keys: Mapping[str, Any]) -> dict[str, Any]:
         named["account"] = str(_own_account(user, keys["account"]).pk)
         if "currency" in keys:
             named["currency"] = _currency(keys["currency"])
-        elif "instruments" in keys:
-            named["instruments"] = _pairs(keys["instruments"])
-            for source, _ in named["instruments"]:
-                _own_source(user, source)
+    if "instruments" in keys and "currency" not in named:
+        named["instruments"] = _pairs(keys["instruments"])
+        for source, _ in named["instruments"]:
+            _own_source(user, source)
     if not named:
         raise UnfitDecision("Say what it is about: a conflict's key, rows, a reference, or an account with a holding.")
     return named
@@ -136,13 +165,19 @@ def _expand(user: User, key: str) -> dict[str, Any]:
         if not rows:
             raise UnfitDecision("No source claims this row.")
         return {"rows": [list(pair) for pair in dict.fromkeys(map(tuple, rows))]}
+    if about == "coverage":
+        number = int(rest) if rest.isascii() and rest.isdigit() and len(rest) <= LONGEST_NUMBER else 0
+        coverage = Coverage.objects.filter(pk=number, content__source__user=user).first()
+        if coverage is None:
+            raise UnfitDecision("No statement of yours covers this.")
+        return {"coverage": coverage.pk}
     if about in ("row", "match"):
         _own_row(user, first, second)
         return {"rows": [[str(_uuid(first)), second]]}
     if about == "reference":
         _own_source(user, first)
         return {"reference": [str(_uuid(first)), second[:LONGEST_REFERENCE]]}
-    raise UnfitDecision("A key starts with position, cash, transaction, row, match or reference.")
+    raise UnfitDecision("A key starts with position, cash, transaction, row, match, coverage or reference.")
 
 
 def _check(user: User, kind: str, keys: Mapping[str, Any], value: Mapping[str, Any]) -> None:
@@ -151,6 +186,12 @@ def _check(user: User, kind: str, keys: Mapping[str, Any], value: Mapping[str, A
         Decision.Kind.IGNORE: "rows" in keys or "reference" in keys or "evidence" in value,
         Decision.Kind.BOOK: "rows" in keys,
         Decision.Kind.LINK_ACCOUNT: "reference" in keys,
+        Decision.Kind.ACCEPT: "coverage" in keys,
+        Decision.Kind.SAME: len({source for source, _ in keys.get("rows", ())}) > 1,
+        Decision.Kind.DIFFERENT: len({source for source, _ in keys.get("rows", ())}) > 1,
+        Decision.Kind.MERGE_INSTRUMENTS: len(keys.get("instruments", ())) > 1 and "account" not in keys,
+        Decision.Kind.SPLIT_INSTRUMENT: "instruments" in keys and "account" not in keys,
+        Decision.Kind.PAIR_TRANSFER: "rows" in keys and value.get("as") in ("pair", "apart", "income", "payment"),
     }
     if not fits.get(Decision.Kind(kind) if kind in Decision.Kind.values else Decision.Kind.BOOK, False):
         raise UnfitDecision(f"A decision of kind {kind[:20]!r} is not about this.")

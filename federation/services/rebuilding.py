@@ -5,7 +5,16 @@ from uuid import UUID
 from django.db import transaction
 
 from federation import ledger
-from federation.models import BrokerAccount, Claim, Conflict, LedgerState, LedgerVersion, ReportedBalance, Transaction
+from federation.models import (
+    BrokerAccount,
+    Claim,
+    Conflict,
+    LedgerState,
+    LedgerVersion,
+    ReportedBalance,
+    Transaction,
+    TransferLink,
+)
 from federation.services.reconciliation import (
     REBUILD,
     TABLES,
@@ -27,6 +36,7 @@ def rebuild(user_id: UUID) -> Reconciled:
     Transaction.objects.filter(user=user_id).delete()
     ReportedBalance.objects.filter(user=user_id).delete()
     Conflict.objects.filter(user=user_id).delete()
+    TransferLink.objects.filter(user=user_id).delete()
     LedgerState.objects.filter(user=user_id).update(facts_version=0)
     return bring_up_to_date(user_id, cause=REBUILD, is_full=True)
 

@@ -15,13 +15,14 @@ from django.utils import timezone
 from accounts.facts import market_number
 from accounts.models import User
 from federation import ledger
-from federation.accounts import store_accounts
+from federation.accounts import propose_accounts, store_accounts
 from federation.effects import Mark, Valuer, is_small
 from federation.errors import LedgerBusy
 from federation.facts import Resolved, load, resolve, rows_of, rows_to_read, touched_accounts
 from federation.instruments import store_instruments
 from federation.models import Conflict, LedgerState, LedgerVersion
 from federation.rows import Balance, Disagreement, LedgerRow
+from federation.services.linking import Linked, link_transfers
 from federation.signals import ledger_changed
 from federation.truth import DERIVED, RULES_VERSION, Facts, Truth, compute
 from ingestion.services import advance_runs
@@ -118,6 +119,18 @@ def differences(draft: Draft, accounts: Collection[UUID]) -> list[ledger.Differe
     """Draft against tables, in the order of TABLES."""
     drafted = (draft.transactions, draft.claims, draft.balances, draft.conflicts)
     return [ledger.compare(table, rows, accounts) for table, rows in zip(TABLES, drafted, strict=True)]
+
+
+def write_draft(resolved: Resolved, facts: Facts, draft: Draft) -> list[ledger.Difference]:
+    """Make names and derived rows of the computed accounts what was found; what that changed, in the order of
+    TABLES. Call under the user's ledger lock.
+    """
+    store_accounts(resolved.accounts)
+    store_instruments(resolved.instruments)
+    found = differences(draft, [about.account.id for about in facts.accounts])
+    for table, difference in zip(TABLES, found, strict=True):
+        ledger.apply(table, difference)
+    return found
 
 
 def _draft(resolved: Resolved, facts: Facts, truth: Truth) -> Draft:
@@ -219,17 +232,18 @@ def _apply(resolved: Resolved, facts: Facts, draft: Draft, read: LedgerState, ca
         read.ledger_version,
     ):
         return None
-    store_accounts(resolved.accounts)
-    store_instruments(resolved.instruments)
-    accounts = [about.account.id for about in facts.accounts]
-    found = differences(draft, accounts)
-    for table, difference in zip(TABLES, found, strict=True):
-        ledger.apply(table, difference)
+    found = write_draft(resolved, facts, draft)
     moved = found[0]
-    changed_days = [day for day in (ledger.first_day([moved]), _first_report(found[2])) if day is not None]
+    if moved or resolved.number != state.facts_version:
+        propose_accounts(user_id, [about.account.id for about in facts.accounts])
+    linked = Linked(0, None)
+    if any(found) or resolved.number != state.facts_version:
+        linked = link_transfers(user_id, resolved.decisions)
+    days = (ledger.first_day([moved]), _first_report(found[2]), linked.first_day)
+    changed_days = [day for day in days if day is not None]
     dirty_from = min(changed_days, default=None)
     version = None
-    if any(found):
+    if any(found) or linked.written:
         version = _next_version(state, facts, moved, cause)
         state.ledger_version = version.number
     if dirty_from is not None:
@@ -239,7 +253,7 @@ def _apply(resolved: Resolved, facts: Facts, draft: Draft, read: LedgerState, ca
     state.save(update_fields=["facts_version", "ledger_version", "dirty_from", "dirty_since"])
     advance_runs(user_id=user_id, stage="valuing")
     transaction.on_commit(partial(ledger_changed.send_robust, sender=LedgerState, user_id=user_id), robust=True)
-    return Reconciled(version, facts.number, sum(one.size for one in found), dirty_from)
+    return Reconciled(version, facts.number, sum(one.size for one in found) + linked.written, dirty_from)
 
 
 def lock_ledger(user_id: UUID) -> None:

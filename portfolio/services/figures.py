@@ -187,7 +187,7 @@ def read_ledger(
                 is_tracked=accounts[account].cash_mode == BrokerAccount.CashMode.TRACKED,
                 instrument=instrument,
                 multiplier=multiplier if multiplier is not None else Decimal(1),
-                kind=kind,
+                kind=_meant(kind, instrument, touched.beyond.get(pk)),
                 day=day,
                 position=position,
                 leg=leg,
@@ -203,9 +203,17 @@ def read_ledger(
                 ratio=ratio,
                 group=group,
                 is_paired=pk in touched.paired,
+                transfer=touched.paired.get(pk),
             )
         )
     return sorted(rows, key=lambda row: row.order), listings
+
+
+def _meant(kind: str, instrument: UUID | None, beyond: str | None) -> str:
+    """What a row counts as: income where the user called it so; a payment stays a withdrawal like any other."""
+    if beyond == "income":
+        return "reward" if instrument else "interest"
+    return kind
 
 
 def _listings_of(rows: Sequence[LedgerRow]) -> dict[UUID, list[Listing]]:

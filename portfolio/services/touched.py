@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -18,7 +18,7 @@ from django.db import connection
 from django.db.models import Count, Max
 
 from accounts.models import User
-from federation.models import AccountSetting, BrokerAccount, Transaction
+from federation.models import AccountSetting, BrokerAccount, Transaction, TransferLink
 from federation.selectors import unexplained
 from portfolio.ledger_rows import BORDER
 from portfolio.models import FigureState, FxRate, ValueSeries
@@ -43,6 +43,8 @@ WHERE i.id = ANY(%(instruments)s)
 GROUP BY i.id
 """
 
+Tied = tuple[UUID, UUID, UUID | None, str]  # a row, its account and instrument, and what it is tied to
+
 
 @dataclass(frozen=True, slots=True)
 class Touched:
@@ -54,7 +56,8 @@ class Touched:
     is_all: bool
     accounts: frozenset[UUID]
     instruments: frozenset[UUID]
-    paired: frozenset[UUID]
+    paired: Mapping[UUID, str]  # leg -> what its transfer's legs have in common
+    beyond: Mapping[UUID, str] = field(default_factory=dict)  # leg without a partner -> income or payment
     inputs: dict[str, Any] = field(default_factory=dict)
 
     def has(self, *, account: UUID, instrument: UUID | None) -> bool:
@@ -65,7 +68,8 @@ class Touched:
 def find_touched(*, user: User, today: dt.date, done: FigureState, everything: bool = False) -> Touched:
     """Compare the inputs of now with those that the stored figures were computed from."""
     paired = _paired(user.pk, today)
-    instruments, accounts = _digests(user, today, paired)
+    beyond = _beyond(user.pk)
+    instruments, accounts = _digests(user, today, [*paired, *beyond])
     stamp = _stamp(user, today)
     known = done.inputs
     inputs = {
@@ -74,9 +78,10 @@ def find_touched(*, user: User, today: dt.date, done: FigureState, everything: b
         "accounts": {str(pk): digest for pk, digest in accounts.items()},
         "unvalued": known.get("unvalued", []),
     }
-    legs = frozenset(pk for pk, _account, _instrument in paired)
+    legs = {pk: link for pk, _account, _instrument, link in paired}
+    meanings = {pk: meaning for pk, _account, _instrument, meaning in beyond}
     if everything or known.get("stamp") != stamp or _pays_fees_in_coins(user.pk):
-        return Touched(True, frozenset(accounts), frozenset(instruments), legs, inputs)
+        return Touched(True, frozenset(accounts), frozenset(instruments), legs, meanings, inputs)
     changed = _changed(known["instruments"], inputs["instruments"])
     touched = _changed(known["accounts"], inputs["accounts"])
     rows = Transaction.objects.filter(user=user, trade_date__lte=today)
@@ -88,7 +93,7 @@ def find_touched(*, user: User, today: dt.date, done: FigureState, everything: b
     changed |= {pk for pk in in_kind.values_list("instrument_id", flat=True) if pk}
     unvalued = stored.filter(account__in=touched, instrument__in=known.get("unvalued", []))
     changed |= {pk for pk in unvalued.values_list("instrument_id", flat=True) if pk}
-    return Touched(False, frozenset(touched), frozenset(changed), legs, inputs)
+    return Touched(False, frozenset(touched), frozenset(changed), legs, meanings, inputs)
 
 
 def _changed(known: dict[str, str], found: dict[str, str]) -> set[UUID]:
@@ -108,9 +113,7 @@ def _stamp(user: User, today: dt.date) -> str:
     )  # fmt: skip
 
 
-def _digests(
-    user: User, today: dt.date, paired: Iterable[tuple[UUID, UUID, UUID | None]]
-) -> tuple[dict[UUID, str], dict[UUID, str]]:
+def _digests(user: User, today: dt.date, paired: Iterable[Tied]) -> tuple[dict[UUID, str], dict[UUID, str]]:
     parts: dict[tuple[str, UUID], list[object]] = defaultdict(list)
     with connection.cursor() as cursor:
         cursor.execute(LEDGER, {"user": user.pk, "until": today})
@@ -123,10 +126,10 @@ def _digests(
         cursor.execute(QUOTES, {"user": user.pk, "instruments": held})
         for instrument, *quotes in cursor.fetchall():
             parts["instrument", instrument].append(quotes)
-    for leg, account, leg_of in sorted(paired):
-        parts["account", account].append(leg)
+    for leg, account, leg_of, tie in sorted(paired, key=lambda one: (one[0], one[3])):
+        parts["account", account].append((leg, tie))
         if leg_of is not None:
-            parts["instrument", leg_of].append(leg)
+            parts["instrument", leg_of].append((leg, tie))
     for report in sorted(unexplained(user), key=lambda one: (one.account, str(one.key))):
         told = (report.account, report.key.currency, report.quantity.normalize(), report.reported_as_of)
         place = ("instrument", report.key.instrument) if report.key.instrument else ("account", report.account)
@@ -143,20 +146,45 @@ def _digest(values: Iterable[object]) -> str:
     return hashlib.sha256(repr([str(value) for value in values]).encode()).hexdigest()[:24]
 
 
-def _paired(user_id: UUID, until: dt.date) -> list[tuple[UUID, UUID, UUID | None]]:
-    """(row, account, instrument) of transfer legs with their other leg: same group, same instrument or currency."""
+def _paired(user_id: UUID, until: dt.date) -> list[Tied]:
+    """Transfer legs whose other leg is in the ledger: as linked, or of one group and one instrument or currency."""
+    tied: dict[UUID, str] = {}
+    linked = TransferLink.objects.filter(user=user_id, left_on__lte=until, arrived_on__lte=until)
+    for link, outs, ins in linked.values_list("pk", "out_legs", "in_legs"):
+        tied |= {UUID(leg): str(link) for leg in (*outs, *ins)}
     legs = Transaction.objects.filter(
         user=user_id, trade_date__lte=until, kind__in=("transfer_in", "transfer_out"), group__isnull=False
     )
-    by_event: dict[tuple[UUID | None, object], dict[str, list[tuple[UUID, UUID, UUID | None]]]] = defaultdict(
-        lambda: defaultdict(list)
-    )
-    for pk, account, instrument, currency, cash_currency, kind, group in legs.values_list(
-        "pk", "account_id", "instrument_id", "currency", "cash_currency", "kind", "group"
+    by_event: dict[tuple[UUID | None, object], dict[str, list[UUID]]] = defaultdict(lambda: defaultdict(list))
+    for pk, instrument, currency, cash_currency, kind, group in legs.values_list(
+        "pk", "instrument_id", "currency", "cash_currency", "kind", "group"
     ):
-        by_event[group, instrument or cash_currency or currency][kind].append((pk, account, instrument))
-    both = [sides for sides in by_event.values() if len(sides) == 2]
-    return sorted((leg for sides in both for side in sides.values() for leg in side), key=lambda leg: leg[0])
+        by_event[group, instrument or cash_currency or currency][kind].append(pk)
+    for (group, _unit), sides in by_event.items():
+        if len(sides) == 2:
+            tied = {leg: str(group) for side in sides.values() for leg in side} | tied
+    return _tied(user_id, tied)
+
+
+def _beyond(user_id: UUID) -> list[Tied]:
+    """Transfer legs whose far side the user named: income or payment."""
+    named = TransferLink.objects.filter(user=user_id, rule__in=("income", "payment"))
+    return _tied(
+        user_id,
+        {
+            UUID(leg): rule
+            for rule, outs, ins in named.values_list("rule", "out_legs", "in_legs")
+            for leg in (*outs, *ins)
+        },
+    )
+
+
+def _tied(user_id: UUID, ties: Mapping[UUID, str]) -> list[Tied]:
+    rows = Transaction.objects.filter(user=user_id, pk__in=ties).order_by("pk") if ties else Transaction.objects.none()
+    return [
+        (pk, account, instrument, ties[pk])
+        for pk, account, instrument in rows.values_list("pk", "account_id", "instrument_id")
+    ]
 
 
 def _pays_fees_in_coins(user_id: UUID) -> bool:
