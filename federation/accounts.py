@@ -2,16 +2,20 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from uuid import UUID
 
+from django.db import connection
+from django.db.models import F
 from django.utils.text import slugify
 
-from federation.models import AccountLink, BrokerAccount, Institution
+from federation.models import AccountLink, BrokerAccount, Decision, Institution
 from federation.rows import ContentInfo, SourceInfo
 from stackmotive.common.currencies import ISO_4217
 from stackmotive.common.ids import uuid7
+from stackmotive.common.money import plain
 
 Spot = tuple[UUID, UUID | None, str]
 """(source, default account, reference): how staged rows name an account."""
@@ -82,6 +86,9 @@ def plan_accounts(
         if link is None:
             link = _new_link(plan, user_id, base_currency, sources[source], reference, by_spot[spot], contents, known)
         account, state = link.automatic_id, AccountLink.State.LINKED
+        is_open = link.evidence.get("rule") == "new_account" and (source, reference) not in rulings.linked
+        if link.state == AccountLink.State.PROPOSED and is_open:
+            state = AccountLink.State.PROPOSED  # until its rows or its user say otherwise
         if (source, reference) in rulings.ignored:
             account, state = None, AccountLink.State.IGNORED
         elif (chosen := rulings.linked.get((source, reference))) in known:
@@ -171,6 +178,70 @@ def store_accounts(plan: AccountPlan) -> None:
     AccountLink.objects.bulk_create(plan.new_links)
     if plan.changed_links:
         AccountLink.objects.bulk_update(plan.changed_links, ["account", "state"])
+
+
+PROPOSALS = """
+SELECT l.id, o.account_id, COUNT(DISTINCT t.id), MAX(t.compared)
+FROM federation_accountlink l
+JOIN LATERAL (
+  SELECT x.*, COUNT(*) OVER () AS compared FROM (
+    SELECT id, user_id, instrument_id, kind, trade_date, quantity, price, cash_amount FROM federation_transaction
+    WHERE account_id = l.account_id AND kind <> 'adjustment' ORDER BY trade_date DESC, id LIMIT %(most)s
+  ) x
+) t ON TRUE
+JOIN federation_transaction o ON o.user_id = t.user_id AND o.trade_date = t.trade_date AND o.kind = t.kind
+  AND o.account_id <> l.account_id AND o.instrument_id IS NOT DISTINCT FROM t.instrument_id
+  AND o.quantity IS NOT DISTINCT FROM t.quantity AND (o.price = t.price OR o.cash_amount = t.cash_amount)
+WHERE l.id = ANY(%(links)s)
+  AND NOT EXISTS (SELECT 1 FROM federation_accountlink s WHERE s.account_id = o.account_id
+                  AND (s.source_id = l.source_id OR s.id > l.id))
+GROUP BY l.id, o.account_id ORDER BY l.id, COUNT(DISTINCT t.id) DESC, o.account_id
+"""
+ROWS_COMPARED = 500
+FEWEST_ALIKE = 2
+
+
+def propose_accounts(user_id: UUID, accounts: Collection[UUID]) -> None:
+    """Propose that references of `accounts` mean an older account whose newest rows at least half are theirs too.
+
+    Only where nobody decided and no rule but "a new account" linked them. Call when the ledger is written.
+    """
+    links = list(
+        AccountLink.objects.filter(
+            source__user=user_id,
+            account__in=accounts,
+            account=F("automatic"),
+            evidence__rule="new_account",
+            state__in=[AccountLink.State.LINKED, AccountLink.State.PROPOSED],
+        )
+    )
+    if not links or BrokerAccount.objects.filter(user=user_id).count() < FEWEST_ALIKE:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(PROPOSALS, {"links": [link.pk for link in links], "most": ROWS_COMPARED})
+        found: dict[int, tuple[UUID, int, int]] = {}
+        for link_id, account, matching, compared in cursor.fetchall():
+            if matching >= FEWEST_ALIKE and matching * 2 >= compared:
+                found.setdefault(link_id, (account, matching, compared))
+    decided = {
+        tuple(keys["reference"])
+        for keys in Decision.objects.filter(
+            user=user_id, kind=Decision.Kind.LINK_ACCOUNT, revocation=None, keys__has_key="reference"
+        ).values_list("keys", flat=True)
+    }
+    changed = []
+    for link in links:
+        state, evidence = AccountLink.State.LINKED, {"rule": "new_account"}
+        if link.pk in found and (str(link.source_id), link.reference) not in decided:
+            account, matching, compared = found[link.pk]
+            state = AccountLink.State.PROPOSED
+            evidence |= {"account": str(account), "matching": str(matching), "compared": str(compared)}
+            evidence["share"] = plain((Decimal(matching) / compared).quantize(Decimal("0.01")))
+        if (link.state, link.evidence) != (state, evidence):
+            link.state, link.evidence = state, evidence
+            changed.append(link)
+    if changed:
+        AccountLink.objects.bulk_update(changed, ["state", "evidence"])
 
 
 def normalized(reference: str) -> str:

@@ -14,11 +14,11 @@ from django.db.models import Q
 from accounts.models import User
 from federation.accounts import AccountPlan, AccountRulings, Spot, Usage, plan_accounts
 from federation.coverage import window
-from federation.instruments import InstrumentPlan, Named, Naming, known_instruments, plan_instruments
+from federation.instruments import InstrumentPlan, InstrumentRuling, Named, Naming, known_instruments, plan_instruments
 from federation.models import AccountLink, AccountSetting, BrokerAccount, Decision
 from federation.rows import AccountInfo, ContentInfo, HoldingKey, Report, SourceInfo, StagedRow, Stated, Window
 from federation.truth import AccountFacts, Facts, Rulings
-from ingestion.models import StagedTransaction
+from ingestion.models import Coverage, StagedTransaction
 
 CONTENTS = """
 SELECT c.id, c.source_id, c.layout, c.institution, c.references_issued,
@@ -149,7 +149,15 @@ def resolve(user_id: UUID) -> Resolved:
     names = _names(resolved, usages)
     resolved.names = {one.naming: one for one in names}
     resolved.instruments = plan_instruments(
-        names, user_id=user_id, sources=sources, known=known_instruments(user_id, names)
+        names,
+        user_id=user_id,
+        sources=sources,
+        known=known_instruments(user_id, names),
+        rulings=[
+            InstrumentRuling(one.kind == Decision.Kind.MERGE_INSTRUMENTS, frozenset(_namings(one)))
+            for one in decisions
+            if one.kind in OF_INSTRUMENTS
+        ],
     )
     resolved.known_accounts = known_accounts
     instruments = resolved.instruments
@@ -270,10 +278,15 @@ def touched_accounts(resolved: Resolved, *, since: int) -> set[UUID] | None:
     )
     decided = Decision.objects.filter(user=resolved.user).filter(Q(number__gt=since) | Q(revocation__number__gt=since))
     for decision in decided:
-        if "reference" in decision.keys:
+        if "reference" in decision.keys or decision.kind in OF_INSTRUMENTS:
             return None
         if "account" in decision.keys:
             touched.add(UUID(decision.keys["account"]))
+        if "coverage" in decision.keys:
+            stated = Coverage.objects.filter(pk=decision.keys["coverage"]).values_list(
+                "content", "content__source", "content__default_account", "account_ref"
+            )
+            touched |= _accounts_named(resolved, stated)
         sources = [UUID(source) for source, _ in decision.keys.get("rows", ())]
         identities = [identity for _, identity in decision.keys.get("rows", ())]
         spoken = StagedTransaction.objects.filter(content__source__in=sources, identity__in=identities).values_list(
@@ -320,6 +333,7 @@ def _named_account(reference: str, resolved: Resolved) -> UUID | None:
     return named if named in resolved.known_accounts else None
 
 
+OF_INSTRUMENTS = (Decision.Kind.MERGE_INSTRUMENTS, Decision.Kind.SPLIT_INSTRUMENT)
 TOLD_CAUSES = ("import", "manual", "undo", "decision", "account")
 """Causes of fact numbers whose facts name the accounts they touch; after any other one all are computed."""
 
@@ -352,6 +366,15 @@ def _rulings(resolved: Resolved) -> Rulings:
             rulings.ignored.update(rows)
         elif decision.kind == Decision.Kind.BOOK:
             rulings.booked.update(rows)
+        elif decision.kind == Decision.Kind.ACCEPT:
+            rulings.accepted.add(decision.keys["coverage"])
+        elif decision.kind in (Decision.Kind.SAME, Decision.Kind.DIFFERENT):
+            is_same = decision.kind == Decision.Kind.SAME
+            said, unsaid = (rulings.same, rulings.different) if is_same else (rulings.different, rulings.same)
+            for row in rows:
+                others = set(rows) - {row}
+                said.setdefault(row, set()).update(others)
+                unsaid.get(row, set()).difference_update(others)
         elif decision.kind == Decision.Kind.CHOOSE:
             source = UUID(decision.value["source"])
             rulings.chosen_rows.update(dict.fromkeys(rows, source))
@@ -366,9 +389,12 @@ def _rulings(resolved: Resolved) -> Rulings:
 def _holdings(decision: Decision, resolved: Resolved) -> set[HoldingKey]:
     if "currency" in decision.keys:
         return {HoldingKey(None, decision.keys["currency"])}
-    namings = ((UUID(source), key) for source, key in decision.keys.get("instruments", ()))
     return {
         HoldingKey(resolved.instruments.namings[naming][0], "")
-        for naming in namings
+        for naming in _namings(decision)
         if naming in resolved.instruments.namings
     }
+
+
+def _namings(decision: Decision) -> list[Naming]:
+    return [(UUID(source), key) for source, key in decision.keys.get("instruments", ())]

@@ -11,7 +11,14 @@ from decimal import Decimal
 from uuid import UUID
 
 from federation.authority import source_rank
-from federation.models import Instrument, InstrumentIdentifier, InstrumentKind, InstrumentLink, Listing
+from federation.models import (
+    Instrument,
+    InstrumentAttribute,
+    InstrumentIdentifier,
+    InstrumentKind,
+    InstrumentLink,
+    Listing,
+)
 from federation.rows import SourceInfo
 from stackmotive.common.currencies import quote_unit
 from stackmotive.common.ids import uuid7
@@ -55,9 +62,23 @@ class Named:
         return self.symbol.upper()
 
 
-def components(names: Sequence[Named]) -> tuple[list[list[Named]], set[Naming]]:
-    """(components in the order first recorded, namings whose ticker alone fits several instruments)."""
+@dataclass(frozen=True, slots=True)
+class InstrumentRuling:
+    """What the user says of namings: that they are one instrument, or one apart from all others."""
+
+    is_merge: bool
+    namings: frozenset[Naming]
+
+
+def components(
+    names: Sequence[Named], rulings: Sequence[InstrumentRuling] = ()
+) -> tuple[list[list[Named]], set[Naming]]:
+    """(components in the order first recorded, namings whose ticker alone fits several instruments).
+
+    rulings: in the order they were made; they come before every rule, and a later one before an earlier one.
+    """
     forest = _Forest(sorted(names, key=lambda one: (one.first, one.source, one.key)))
+    forest.obey(rulings)
     for level, scheme in enumerate(STRONG):
         forest.join_equal(lambda one, scheme=scheme: getattr(one, scheme) or None, level)  # type: ignore[misc]
     forest.join_equal(
@@ -76,6 +97,32 @@ class _Forest:
         self.root = list(range(len(names)))
         self.members = {number: [number] for number in self.root}
         self.values = {number: {s: {v} for s in STRONG if (v := getattr(names[number], s))} for number in self.root}
+        self.apart: dict[int, int] = {}  # number -> the split that set it apart; roots are asked
+
+    def obey(self, rulings: Sequence[InstrumentRuling]) -> None:
+        """Set apart and join what the user says."""
+        group = dict.fromkeys(range(len(self.names)), 0)  # 0 = where the rules put it
+        joined: dict[int, int] = {}  # number -> the merge that holds it
+        for order, ruling in enumerate(rulings, start=1):
+            numbers = [number for number, one in enumerate(self.names) if one.naming in ruling.namings]
+            if ruling.is_merge:
+                place = group[numbers[0]] if numbers else 0
+                joined.update(dict.fromkeys(numbers, order))
+                group.update(dict.fromkeys(numbers, place))
+            else:
+                for number in numbers:
+                    joined.pop(number, None)
+                group.update(dict.fromkeys(numbers, order))
+        together: dict[tuple[str, int], list[int]] = defaultdict(list)
+        for number, order in joined.items():
+            together[("merged", order)].append(number)
+        for number, order in group.items():
+            if order:
+                together[("parted", order)].append(number)
+        for numbers in together.values():
+            for number in numbers[1:]:
+                self.join(numbers[0], number)
+        self.apart = {number: order for number, order in group.items() if order}
 
     def find(self, number: int) -> int:
         while self.root[number] != number:
@@ -85,8 +132,13 @@ class _Forest:
 
     def contradict(self, first: int, second: int, level: int = len(STRONG)) -> bool:
         """Whether two components have different values in a scheme stronger than the one at `level`."""
+        if self._parted(first) != self._parted(second):
+            return True
         one, other = self.values[self.find(first)], self.values[self.find(second)]
         return any(s in one and s in other and not one[s] & other[s] for s in STRONG[:level])
+
+    def _parted(self, number: int) -> int:
+        return self.apart.get(self.find(number), 0) if self.apart else 0
 
     def join(self, first: int, second: int) -> None:
         one, other = sorted((self.find(first), self.find(second)))
@@ -136,7 +188,9 @@ class _Forest:
                     unclear.add(self.names[number].naming)
             loose = [number for number in bare if not self._is_anchored(number)]
             for position, number in enumerate(loose):
-                partner = next((one for one in loose[:position] if self._fits(number, one)), None)
+                partner = next(
+                    (one for one in loose[:position] if self._fits(number, one) and not self.contradict(number, one)), None
+                )
                 if partner is not None and self.names[number].naming not in unclear:
                     self.join(partner, number)
         return unclear
@@ -191,14 +245,21 @@ class KnownInstruments:
     identifiers: dict[UUID, list[InstrumentIdentifier]]
     links: dict[Naming, InstrumentLink]
     catalog: dict[tuple[str, str], set[UUID]]  # (scheme, value) -> instruments
+    said: dict[UUID, dict[str, str]] = field(default_factory=dict)  # instrument -> what its user calls it
 
 
 def plan_instruments(
-    names: Sequence[Named], *, user_id: UUID, sources: Mapping[UUID, SourceInfo], known: KnownInstruments
+    names: Sequence[Named],
+    *,
+    user_id: UUID,
+    sources: Mapping[UUID, SourceInfo],
+    known: KnownInstruments,
+    rulings: Sequence[InstrumentRuling] = (),
 ) -> InstrumentPlan:
     """Find or make the instrument and listing of every naming. Writes nothing."""
     plan = InstrumentPlan()
-    together, unclear = components(names)
+    together, unclear = components(names, rulings)
+    settled = {naming for ruling in rulings for naming in ruling.namings}
     linked = {link.instrument_id for link in known.links.values()} | {link.own_id for link in known.links.values()}
     claimed: set[UUID] = set()
     for component in together:
@@ -213,7 +274,12 @@ def plan_instruments(
         claimed.add(instrument.pk)
         if instrument.user_id is not None:
             is_unclear = any(one.naming in unclear for one in component)
-            if _describe(instrument, believed, sources, is_unclear=is_unclear) and not is_new:
+            is_settled = any(one.naming in settled for one in component)
+            said = known.said.get(instrument.pk, {})
+            if (
+                _describe(instrument, believed, sources, said, is_unclear=is_unclear, is_settled=is_settled)
+                and not is_new
+            ):
                 plan.changed_instruments.append(instrument)
             _plan_identifiers(plan, instrument, component, known)
         plan.multipliers[instrument.pk] = instrument.multiplier
@@ -274,9 +340,15 @@ def _own_instrument(
 
 
 def _describe(
-    instrument: Instrument, believed: Sequence[Named], sources: Mapping[UUID, SourceInfo], *, is_unclear: bool
+    instrument: Instrument,
+    believed: Sequence[Named],
+    sources: Mapping[UUID, SourceInfo],
+    said: Mapping[str, str],
+    *,
+    is_unclear: bool,
+    is_settled: bool,
 ) -> bool:
-    """Set the columns to what the most believed source says; whether anything changed."""
+    """Set the columns to what the user says, else the most believed source; whether anything changed."""
 
     def told(name: str) -> str:
         return next((value for one in believed if (value := getattr(one, name))), "")
@@ -288,9 +360,9 @@ def _describe(
         "name": told("name"),
         "kind": told("kind") or InstrumentKind.OTHER,
         "multiplier": next((one.multiplier for one in believed if one.multiplier != 1), Decimal(1)),
-        "needs_review": is_unclear
-        or not (is_identified or by_hand or told("kind") in KNOWN_BY_NAME or told("exchange")),
-    }
+        "needs_review": not is_settled
+        and (is_unclear or not (is_identified or by_hand or told("kind") in KNOWN_BY_NAME or told("exchange"))),
+    } | said
     changed = [name for name, value in values.items() if getattr(instrument, name) != value]
     for name in changed:
         setattr(instrument, name, values[name])
@@ -369,7 +441,7 @@ def store_instruments(plan: InstrumentPlan) -> None:
     """Write what `plan_instruments` found missing. Call under the user's ledger lock."""
     Instrument.objects.bulk_create(plan.new_instruments, batch_size=1000)
     if plan.changed_instruments:
-        described = ["symbol", "name", "kind", "multiplier", "needs_review"]
+        described = ["symbol", "name", "kind", "multiplier", "sector", "country", "needs_review"]
         Instrument.objects.bulk_update(plan.changed_instruments, described, batch_size=1000)
     Listing.objects.bulk_create(plan.new_listings, batch_size=1000)
     InstrumentIdentifier.objects.filter(pk__in=plan.gone_identifiers).delete()
@@ -399,4 +471,8 @@ def known_instruments(user_id: UUID, names: Iterable[Named]) -> KnownInstruments
     identifiers: dict[UUID, list[InstrumentIdentifier]] = defaultdict(list)
     for identifier in InstrumentIdentifier.objects.filter(instrument__user=user_id):
         identifiers[identifier.instrument_id].append(identifier)
-    return KnownInstruments(instruments, listings, identifiers, links, catalog)
+    said: dict[UUID, dict[str, str]] = defaultdict(dict)
+    facts = InstrumentAttribute.objects.filter(instrument__user=user_id).order_by("number", "pk")
+    for instrument_id, key, value in facts.values_list("instrument", "key", "value"):
+        said[instrument_id][key] = value
+    return KnownInstruments(instruments, listings, identifiers, links, catalog, said)

@@ -7,8 +7,9 @@ and no event is used twice.
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
+from itertools import product
 from uuid import UUID
 
 from federation.authority import agree
@@ -93,8 +94,9 @@ class _Pairing:
         self._exact("exact", lambda event: _cash_keys(event, dated=True), good=_may_be_same_instrument)
         self._exact("exact", lambda event: _group_key(event, dated=True))
         self._nearest("close_price", lambda event: _trade_key(event, dated=True), _price_distance)
-        self._bundles()
+        self._bundles(days=(0,))
         self._nearest("day_apart", lambda event: _trade_key(event, dated=False), _dated_price_distance)
+        self._bundles(days=(-1, 1))
         self._nearest("day_apart", lambda event: _cash_keys(event, dated=False), _day_distance)
 
     def _free_anchors(self, keys: "Keys") -> dict[Hashable, list[int]]:
@@ -175,22 +177,24 @@ class _Pairing:
             else:
                 self._join(nearest[0], number, name)
 
-    def _bundles(self) -> None:
-        """All free fills of one source on a day that together are the one free event of the other."""
+    def _bundles(self, *, days: Sequence[int]) -> None:
+        """All free fills of one source on a day that together are the one free event of the other, `days` from it."""
         index = self._free_anchors(lambda event: _bundle_key(event))
-        groups: dict[Hashable, list[int]] = {}
+        groups: dict[Bundle, list[int]] = {}
         for number, event in self._free_events():
             for key in _bundle_key(event):
                 groups.setdefault(key, []).append(number)
-        for key, fills in groups.items():
-            free = [one for one in index.get(key, ()) if one not in self.taken]
+        for (key, fills), apart in product(groups.items(), days):
+            fills = [fill for fill in fills if fill not in self.paired]
+            there = (*key[:3], key[3] + apart * ONE_DAY)
+            free = [one for one in index.get(there, ()) if one not in self.taken]
             if len(free) == 1 and len(fills) > 1:
                 whole, parts = self.anchors[free[0]].events[0], [self.events[one] for one in fills]
             elif len(fills) == 1 and len(free) > 1:
                 whole, parts = self.events[fills[0]], [self.anchors[one].events[0] for one in free]
             else:
                 continue
-            if not _is_bundle(whole, parts):
+            if not _is_bundle(whole, parts) or (apart and any(_days_apart(whole, part) is None for part in parts)):
                 continue
             if any(self._are_kept_apart(one, self.events[fill]) for one in free for fill in fills):
                 continue
@@ -207,6 +211,8 @@ def _row_keys(stated: Iterable[Event]) -> Iterator[RowKey]:
 
 
 Keys = Callable[[Event], tuple[Hashable, ...]]
+Bundle = tuple[UUID, bool, str, date]
+"""(instrument, is a buy, currency, day)"""
 Distance = Callable[[Event, Event], tuple[int, Decimal] | None]
 
 
@@ -238,7 +244,7 @@ def _trade_key(event: Event, *, dated: bool) -> tuple[Hashable, ...]:
     return ((_side(row), row.instrument, row.quantity, row.trade_date if dated else None),)
 
 
-def _bundle_key(event: Event) -> tuple[Hashable, ...]:
+def _bundle_key(event: Event) -> tuple[Bundle, ...]:
     row = event.legs[0].row
     if len(event.legs) != 1 or row.instrument is None or not row.quantity or row.kind not in TRADES:
         return ()

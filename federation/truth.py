@@ -136,7 +136,7 @@ class _AccountTruth:
         known: dict[UUID, set[date]] = defaultdict(set)
         declared: dict[UUID, set[date]] = defaultdict(set)
         for position, one in enumerate(self.stated):
-            rows = [row for row in one.rows if (row.source, row.identity) not in self.facts.rulings.ignored]
+            rows = self._not_ignored(one.rows)
             one = self.stated[position] = self._without_held(one, rows)
             owned = owners(one.transactions)
             declared[one.source].update(owned)
@@ -151,6 +151,18 @@ class _AccountTruth:
             self.cover[source] = SourceCover(frozenset(known[source]), frozenset(declared[source]))
             for day in declared[source]:
                 self.owner.setdefault(day, self.facts.sources[source])
+
+    def _not_ignored(self, rows: Sequence[StagedRow]) -> list[StagedRow]:
+        """`rows` without what the user ignores: an event of several legs goes as one."""
+        ignored = self.facts.rulings.ignored
+        if not ignored:
+            return list(rows)
+        groups = {(row.account_ref, row.group) for row in rows if row.group and (row.source, row.identity) in ignored}
+        return [
+            row
+            for row in rows
+            if (row.source, row.identity) not in ignored and (row.account_ref, row.group) not in groups
+        ]
 
     def _without_held(self, one: Stated, rows: Sequence[StagedRow]) -> Stated:
         """`one` without the editions that wait for the user; what they say supports and books nothing."""
@@ -324,6 +336,7 @@ class _AccountTruth:
                             "source": str(event.source),
                             "value": plain(value or Decimal(0)),
                             "as_of": row.trade_date.isoformat(),
+                            "row": row.identity,
                         },
                         {"source": str(owner.id), "value": "", "as_of": event.day.isoformat()},
                     ],
@@ -339,6 +352,7 @@ class _AccountTruth:
     def _report_ambiguity(self, ambiguity: Ambiguity) -> None:
         row = ambiguity.event.legs[0].row
         told = [row, *(partner.legs[0].row for partner in ambiguity.partners)]
+        is_booked = (row.source, row.identity) in self.facts.rulings.booked
         self.truth.disagreements.append(
             Disagreement(
                 kind="ambiguous",
@@ -354,10 +368,10 @@ class _AccountTruth:
                     }
                     for one in told
                 ],
-                winner=None,
-                rule="",
+                winner=row.source if is_booked else None,
+                rule=DECISION if is_booked else "",
                 settled=False,
-                decided=False,
+                decided=is_booked,
                 difference=row.quantity if row.quantity is not None else row.cash_amount,
                 currency="" if row.quantity is not None else (row.cash_currency or row.currency),
             )

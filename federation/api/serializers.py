@@ -18,6 +18,7 @@ class CandidateSerializer(serializers.Serializer[Any]):
     source = serializers.UUIDField()  # type: ignore[assignment]  # DRF's own attribute of that name is only an argument here
     value = serializers.CharField(help_text="A decimal number; empty where the source has no such row.")
     as_of = serializers.DateField()
+    row = serializers.CharField(required=False, help_text="What the source calls the row, where one is compared.")
 
 
 class ConflictSerializer(serializers.ModelSerializer[Conflict]):
@@ -37,19 +38,23 @@ class ConflictSerializer(serializers.ModelSerializer[Conflict]):
 
 
 class ResolveSerializer(serializers.Serializer[Any]):
-    """Exactly one of choose (a source id), book and ignore."""
+    """Exactly one of choose (a source id), match, book, accept and ignore."""
 
     choose = serializers.UUIDField(required=False, help_text="The source to believe.")
     book = serializers.BooleanField(required=False, help_text="Book the row that one source alone has.")
     ignore = serializers.BooleanField(required=False, help_text="Leave it as it is; holds while the evidence does.")
+    match = serializers.CharField(
+        required=False, help_text="The row that this row is one with: a transaction's id, or a candidate's `row`."
+    )
+    accept = serializers.BooleanField(required=False, help_text="Let the edition that withdraws much count.")
     remember = serializers.BooleanField(
         default=True, help_text="false: the choice is for the reports compared now only."
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        said = [name for name in ("choose", "book", "ignore") if attrs.get(name)]
+        said = [name for name in ("choose", "match", "book", "accept", "ignore") if attrs.get(name)]
         if len(said) != 1:
-            raise serializers.ValidationError("Say one of choose, book and ignore.")
+            raise serializers.ValidationError("Say one of choose, match, book, accept and ignore.")
         return attrs | {"action": said[0]}
 
 
