@@ -337,7 +337,9 @@ class Arrival(models.Model):
         ImportRun, models.CASCADE, null=True, related_name="arrivals"
     )  # null for rows typed by hand; more than one where a mended adapter read the run's bytes again
     number = models.PositiveBigIntegerField()
-    generated_at = models.DateTimeField(null=True)  # when this statement says it was made; the same content may be again
+    generated_at = models.DateTimeField(
+        null=True
+    )  # when this statement says it was made; the same content may be again
     arrived_at = models.DateTimeField(default=timezone.now)
 
     def __str__(self) -> str:

@@ -2,13 +2,14 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db.models import F, Max, Prefetch, Q, QuerySet, Value
 from django.utils import timezone
 
+from ingestion.coverage_grid import CoverageLine, Spoken, months_of
 from ingestion.models import (
     OPEN_STATUSES,
     Content,
@@ -19,6 +20,7 @@ from ingestion.models import (
     JobStatus,
     Schedule,
     Source,
+    SourceKind,
     SourcePull,
     StagedCash,
     StagedInstrument,
@@ -202,3 +204,30 @@ def uses(*, sources: Sequence[Source]) -> dict[UUID, int]:
     for source_id in found:
         counts[source_id] = counts.get(source_id, 0) + 1
     return counts
+
+
+def coverage_grid(user_id: UUID, *, until: date) -> list[CoverageLine]:
+    """Months of each source, account reference and section up to `until`, by source, account and section.
+
+    Of contents in force; rows typed by hand are whole for no day and stand in no line.
+    """
+    in_force = Content.objects.filter(source__user=user_id, source__retired_at=None).in_force()
+    spoken = (
+        Coverage.objects.filter(content__in=in_force.exclude(source__kind=SourceKind.MANUAL).values("pk"))
+        .order_by("content__source__priority", "content__source", "account_ref", "content__default_account", "section")
+        .values_list(
+            "content__source", "content__source__name", "account_ref", "content__default_account", "section",
+            "content", "start", "end", "completeness",
+        )
+    )  # fmt: skip
+    lines: dict[tuple[UUID, str, str, UUID | None, str], list[Spoken]] = {}
+    for source, name, reference, default, section, content, start, end, completeness in spoken:
+        line = (source, name, reference, default if not reference else None, section)
+        lines.setdefault(line, []).append(Spoken(content, start, end, completeness))
+    return [
+        CoverageLine(
+            source, name, reference, default, section, min(one.start for one in said), max(one.end for one in said),
+            months_of(said, until=until, is_report=section != Coverage.Section.TRANSACTIONS),
+        )
+        for (source, name, reference, default, section), said in lines.items()
+    ]  # fmt: skip

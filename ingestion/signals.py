@@ -1,4 +1,4 @@
-"""News for the apps above: sent after commit, with ids only, and may be lost (the state row of federation is the queue)."""
+"""News for the apps above: sent after commit, with ids only; may be lost (federation's state row is the queue)."""
 
 from django.dispatch import Signal
 

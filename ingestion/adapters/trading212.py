@@ -101,7 +101,8 @@ class Trading212:
             statement.problems.append(problem.at(line, ""))
         progress(total, total)
         cash = Counter(row.cash_currency or row.currency for row in statement.transactions)
-        statement.base_currencies = {"": currency for currency, _ in cash.most_common(1)}
+        if cash:
+            statement.base_currencies = {"": cash.most_common(1)[0][0]}
         statement.time_order = time_order(statement.transactions)
         statement.coverage = transactions_coverage(statement.transactions, is_broken=bool(statement.problems))
         return statement

@@ -5,7 +5,14 @@ from ingestion.services.preview import Preview, preview_import
 from ingestion.services.pulls import SourceTest, fail_pull, pull_source, try_source
 from ingestion.services.runs import advance_runs, finish_runs, run_import
 from ingestion.services.sources import create_source, default_source, retire_source, update_source
-from ingestion.services.sync_runs import cancel_sync, give_up_sync, may_sync, open_sync, settle_sync
+from ingestion.services.sync_runs import (
+    cancel_sync,
+    give_up_sync,
+    may_sync,
+    open_sync,
+    settle_sync,
+    why_skipped,
+)
 from ingestion.services.undo import undo_import
 from ingestion.services.uploads import answer_import, cancel_import, open_import, purge_import, retry_import
 
@@ -37,5 +44,6 @@ __all__ = [
     "try_source",
     "undo_import",
     "update_source",
+    "why_skipped",
     "withdraw_manual",
 ]

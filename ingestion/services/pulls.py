@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
-from uuid import UUID
 
 import structlog
 from django.db import OperationalError, connection, transaction

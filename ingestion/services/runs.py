@@ -168,7 +168,8 @@ def store(run: ImportRun, recognized: Recognized, statement: Statement) -> None:
         keep_profile(run, recognized)
         ending: dict[str, Any] = {
             "source": source, "content": staged.content, "fact_number": staged.fact_number, "layout": statement.layout,
-            "digest": batch.digest, "parser_version": statement.parser_version, "done": rows, "total": rows, "lease_until": None, **staged.counts.columns(),
+            "digest": batch.digest, "parser_version": statement.parser_version, "done": rows, "total": rows,
+            "lease_until": None, **staged.counts.columns(),
         }  # fmt: skip
         if staged.changes_nothing:
             ending |= {"status": JobStatus.UNCHANGED, "stage": "", "finished_at": timezone.now()}

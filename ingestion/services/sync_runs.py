@@ -172,7 +172,7 @@ def stats_of(run: SyncRun, imports: Sequence[ImportRun]) -> dict[str, Any]:
 
 @transaction.atomic
 def cancel_sync(*, run: SyncRun) -> SyncRun:
-    """Fetch and read nothing more of it. Facts that are stored stay: each import can be undone. Raises NotCancellable."""
+    """Fetch and read nothing more of it. What is stored stays, and can be undone by import. Raises NotCancellable."""
     held = lock_live_sync(user_id=run.user_id)
     if held is None or held.pk != run.pk:
         run.refresh_from_db()

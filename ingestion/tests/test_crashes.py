@@ -16,12 +16,15 @@ from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from accounts.models import User
-from ingestion import services, staging
-from ingestion.models import Arrival, Content, ImportRun, Source, StagedTransaction
+from ingestion import selectors, services, staging
+from ingestion.errors import SyncRunning
+from ingestion.models import Arrival, Content, ImportRun, Source, SourcePull, StagedTransaction, SyncRun
 from ingestion.services import runs
+from ingestion.tests.brokers import Broker, broker, ends, ledger_takes_all, pull_all, source_at, statement
 from ingestion.tests.factories import buys, csv, finished
 
 pytestmark = pytest.mark.django_db(transaction=True)
+__all__ = ["broker"]
 
 WORKER = """
 import sys, django
@@ -97,12 +100,14 @@ def test_overlapping_files_at_once_give_one_uid_per_identity(owner: User, settin
 
 
 @contextmanager
-def worker(run: ImportRun) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that runs one import on the test's database; killed with -9 at the end of the block."""
+def worker(run: ImportRun | int, *, script: str = WORKER) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that runs one import, or what `script` does, on the test's database; killed -9 at the block's end."""
     parts = urlsplit(os.environ["DATABASE_URL"])
     address = urlunsplit(parts._replace(path="/" + connection.settings_dict["NAME"]))
     environment = os.environ | {"DATABASE_URL": address, "DJANGO_SETTINGS_MODULE": "stackmotive.settings"}
-    process = subprocess.Popen([sys.executable, "-c", WORKER, str(run.pk)], env=environment)
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(run.pk if isinstance(run, ImportRun) else run)], env=environment
+    )
     try:
         yield process
     finally:
@@ -176,3 +181,71 @@ def test_two_workers_with_one_run_store_it_once(owner: User) -> None:
     run = services.open_import(user=owner, content=csv("A1,2024-01-02,buy,ACME,10,5,USD"), filename="x.csv")
     taken = in_parallel(lambda _: runs.claim(run_id=run.pk), 4)
     assert sum(claimed is not None for claimed in taken) == 1
+
+
+@pytest.mark.usefixtures("wide_pool")
+def test_two_syncs_at_one_moment_are_one(owner: User, broker: Broker) -> None:
+    source_at(broker, owner, "One", statement(buys(1)))
+
+    def start(number: int) -> str:
+        try:
+            return str(services.open_sync(user=owner, trigger="api").pk)
+        except SyncRunning as refused:
+            return f"refused for {refused.members['id']}"
+
+    answers = in_parallel(start, 8)
+    live = str(SyncRun.objects.get().pk)
+    assert sorted(answers) == sorted([live, *[f"refused for {live}"] * 7])
+    assert SourcePull.objects.count() == 1
+
+
+PULLER = """
+import sys, time, django
+django.setup()
+from ingestion import services
+from ingestion.adapters import pulling
+
+class Hangs:
+    source_kind, secret_parameters = "csv", frozenset()
+    def fetch(self, parameters, since):
+        time.sleep(60)
+
+pulling.PULLERS["csv"] = Hangs()
+services.pull_source(pull_id=int(sys.argv[1]))
+"""
+
+
+def test_sync_whose_worker_is_killed_goes_on_with_another(owner: User, broker: Broker) -> None:
+    source_at(broker, owner, "Good", statement(buys(2)))
+    source_at(broker, owner, "Killed", statement(buys(3)))
+    run = services.open_sync(user=owner, trigger="api")
+    good, killed = run.pulls.order_by("pk")
+    services.pull_source(pull_id=good.pk)
+    for delivery in (1, 2):
+        with worker(killed.pk, script=PULLER):
+            wait_until(SourcePull.objects.filter(pk=killed.pk, deliveries=delivery).exists)
+        SourcePull.objects.filter(pk=killed.pk).update(lease_until=timezone.now())
+    assert selectors.waiting_pull_ids() == [killed.pk]
+    pull_all(run)
+    services.pull_source(pull_id=killed.pk)
+    pull_all(run)
+    ledger_takes_all(owner)
+    run.refresh_from_db()
+    assert (run.status, run.stats["inserted"]) == ("done", 5)
+
+
+def test_sync_whose_worker_is_killed_each_time_ends_partial(owner: User, broker: Broker) -> None:
+    source_at(broker, owner, "Good", statement(buys(2)))
+    source_at(broker, owner, "Killed", statement(buys(3)))
+    run = services.open_sync(user=owner, trigger="api")
+    good, killed = run.pulls.order_by("pk")
+    services.pull_source(pull_id=good.pk)
+    for delivery in (1, 2, 3):
+        with worker(killed.pk, script=PULLER):
+            wait_until(SourcePull.objects.filter(pk=killed.pk, deliveries=delivery).exists)
+        SourcePull.objects.filter(pk=killed.pk).update(lease_until=timezone.now())
+    pull_all(run)
+    ledger_takes_all(owner)
+    services.pull_source(pull_id=killed.pk)
+    run.refresh_from_db()
+    assert (run.status, ends(run)) == ("partial", {"Good": ("done", ""), "Killed": ("failed", "gave_up")})
