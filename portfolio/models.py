@@ -332,3 +332,45 @@ class ValuationSetting(models.Model):
 
     def __str__(self) -> str:
         return f"{self.key} = {self.value}"
+
+
+class KnownAnswer(models.Model):
+    """What the API answers by the facts of an earlier time: asked once, computed by a worker, kept.
+
+    moments: [{at, fact_number, market_number, ledger_version}], one or the two that are compared. digest: of path, query
+    and moments. answer: the body as it was made, with a mark where links name the server and `known_at`.
+    """
+
+    class Status(models.TextChoices):
+        QUEUED = "queued"
+        RUNNING = "running"
+        DONE = "done"
+        FAILED = "failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="known_answers")
+    digest = models.CharField(max_length=64)
+    path = models.CharField(max_length=200)
+    query = models.TextField(blank=True)
+    moments = models.JSONField()
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
+    status_code = models.PositiveSmallIntegerField(null=True)
+    answer = models.TextField(blank=True)
+    lease_until = models.DateTimeField(null=True)
+    deliveries = models.PositiveSmallIntegerField(default=0)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    finished_at = models.DateTimeField(null=True)
+    objects = OwnedQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "digest"], name="knownanswer_once")]
+        indexes = [
+            models.Index(
+                fields=["created_at"],
+                condition=models.Q(status__in=["queued", "running"]),
+                name="knownanswer_open",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.status}"

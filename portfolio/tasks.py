@@ -9,8 +9,12 @@ from accounts.facts import market_number
 from accounts.models import User
 from federation.models import LedgerState
 from portfolio import services
-from portfolio.models import FigureState
+from portfolio.models import FigureState, KnownAnswer
+from portfolio.replay import instruments_asked, replay
+from portfolio.services import past
+from portfolio.services.changes import changes
 from portfolio.valuation_day import valuation_day
+from stackmotive.common.rendering import to_json
 
 SWEEP_AT_ONCE = 100
 
@@ -43,3 +47,33 @@ def sweep_figures() -> None:
             behind.add(user.pk)
     for user_id in list(behind)[:SWEEP_AT_ONCE]:
         refresh_user.delay(str(user_id))
+
+
+@shared_task(soft_time_limit=600)
+def answer_known(answer_id: str) -> None:
+    """Answer one question about an earlier time; a second delivery does nothing."""
+    row = past.claim(answer_id=UUID(answer_id))
+    if row is None:
+        return
+    moments = past.moments_of(row)
+    if len(moments) == 2:
+        code, body = 200, to_json(changes(since=moments[0], until=moments[1]))
+    else:
+        with past.figures_then(moments[0], also=instruments_asked(row.query)) as user:
+            code, body = replay(path=row.path, query=row.query, user=user)
+    past.keep(answer_id=row.pk, status_code=code, body=body)
+
+
+@shared_task(soft_time_limit=60)
+def sweep_known() -> None:
+    """Start questions whose message or worker was lost."""
+    for answer_id in past.waiting(limit=SWEEP_AT_ONCE):
+        answer_known.delay(str(answer_id))
+
+
+def enqueue_answer(*, user: User, asked: past.Question) -> KnownAnswer:
+    """The answer to a question, kept or under way."""
+    row, is_new = past.ask(user=user, asked=asked)
+    if is_new:
+        answer_known.delay_on_commit(str(row.pk))
+    return row

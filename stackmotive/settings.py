@@ -245,6 +245,7 @@ CELERY_BEAT_SCHEDULE = {
     "start-due-syncs": {"task": "ingestion.tasks.start_due_syncs", "schedule": 300.0},
     "sweep-ledgers": {"task": "federation.tasks.sweep_ledgers", "schedule": 15.0},
     "sweep-figures": {"task": "portfolio.tasks.sweep_figures", "schedule": 15.0},
+    "sweep-known": {"task": "portfolio.tasks.sweep_known", "schedule": 30.0},
 }
 
 # --- API ---------------------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ def create_account(*, user: User, institution: str = "", **values: Any) -> Broke
     """A new account. values: of DETAILS and SETTINGS; institution: its name, known or new."""
     account = BrokerAccount(user=user, institution=institution_named(institution), **values)
     account.save(force_insert=True)
-    _record(account, {name: getattr(account, name) for name in SETTINGS})
+    _record(account, {name: getattr(account, name) for name in (*DETAILS, *SETTINGS)})
     announce_facts(user_id=user.pk)
     return account
 
@@ -33,15 +33,16 @@ def update_account(*, account: BrokerAccount, institution: str | None = None, **
     with transaction.atomic():
         account = BrokerAccount.objects.select_for_update(of=("self",)).get(pk=account.pk)
         changed = {name: value for name, value in values.items() if getattr(account, name) != value}
+        originals = {name: getattr(account, name) for name in changed}
         for name, value in changed.items():
             setattr(account, name, value)
         if institution is not None:
             account.institution = institution_named(institution)
         account.save(update_fields=[*changed, "institution"])
-        settings = {name: value for name, value in changed.items() if name in SETTINGS or name == "currency"}
-        if settings:
-            _record(account, settings)
-    if settings:
+        if changed:
+            _record_originals(account, originals)
+            _record(account, changed)
+    if changed:
         reconcile(account.user_id, cause=CAUSE)
     return account
 
@@ -65,6 +66,16 @@ def institution_named(name: str) -> Institution | None:
     if not slug:
         return None
     return Institution.objects.get_or_create(slug=slug, defaults={"name": name.strip()[:100]})[0]
+
+
+def _record_originals(account: BrokerAccount, values: dict[str, Any]) -> None:
+    """What an account was made with counts until the first change, also where it was made without a word of the user."""
+    told = set(AccountSetting.objects.filter(account=account).values_list("key", flat=True))
+    AccountSetting.objects.bulk_create(
+        AccountSetting(account=account, key=name, value=value, number=0)
+        for name, value in values.items()
+        if name not in told
+    )
 
 
 def _record(account: BrokerAccount, values: dict[str, Any]) -> None:

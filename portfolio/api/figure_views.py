@@ -10,7 +10,8 @@ from rest_framework.response import Response
 
 from portfolio import selectors
 from portfolio.api import figure_serializers, filters, serializers
-from portfolio.api.ledger_views import EVERYBODY, caller, parsed_id
+from portfolio.api.callers import EVERYBODY, caller, parsed_id
+from portfolio.api.known_at import KNOWN_AT, NOT_READY, filters_hold, knowable
 from portfolio.models import CashBalance, Lot, Position, RealizedGain
 from portfolio.selectors.positions import PositionRow
 from stackmotive.common.pagination import Pages
@@ -33,7 +34,11 @@ class SummaryView(ApiView):
 
     tiers = EVERYBODY
 
-    @extend_schema(parameters=[figure_serializers.ScopeQuery], responses=figure_serializers.SummarySerializer)
+    @extend_schema(
+        parameters=[figure_serializers.ScopeQuery, KNOWN_AT],
+        responses={200: figure_serializers.SummarySerializer, 202: NOT_READY},
+    )
+    @knowable(lambda _view, request: asked(figure_serializers.ScopeQuery, request))
     def get(self, request: Request) -> Response:
         values = asked(figure_serializers.ScopeQuery, request)
         return Response(selectors.summary(user=caller(request), **values).as_dict())
@@ -44,7 +49,11 @@ class PerformanceView(ApiView):
 
     tiers = EVERYBODY
 
-    @extend_schema(parameters=[figure_serializers.PerformanceQuery], responses=figure_serializers.PerformanceSerializer)
+    @extend_schema(
+        parameters=[figure_serializers.PerformanceQuery, KNOWN_AT],
+        responses={200: figure_serializers.PerformanceSerializer, 202: NOT_READY},
+    )
+    @knowable(lambda _view, request: asked(figure_serializers.PerformanceQuery, request))
     def get(self, request: Request) -> Response:
         values = asked(figure_serializers.PerformanceQuery, request)
         form = values.pop("series")
@@ -63,7 +72,11 @@ class AllocationView(ApiView):
 
     tiers = EVERYBODY
 
-    @extend_schema(parameters=[figure_serializers.AllocationQuery], responses=figure_serializers.AllocationSerializer)
+    @extend_schema(
+        parameters=[figure_serializers.AllocationQuery, KNOWN_AT],
+        responses={200: figure_serializers.AllocationSerializer, 202: NOT_READY},
+    )
+    @knowable(lambda _view, request: asked(figure_serializers.AllocationQuery, request))
     def get(self, request: Request) -> Response:
         values = asked(figure_serializers.AllocationQuery, request)
         return Response(selectors.allocation(user=caller(request), **values).as_dict())
@@ -82,8 +95,10 @@ class PositionViewSet(OwnedViewSet):
     filter_backends = []
 
     @extend_schema(
-        parameters=[figure_serializers.PositionsQuery], responses=figure_serializers.PositionSerializer(many=True)
+        parameters=[figure_serializers.PositionsQuery, KNOWN_AT],
+        responses={200: figure_serializers.PositionSerializer(many=True), 202: NOT_READY},
     )
+    @knowable(lambda _view, request: asked(figure_serializers.PositionsQuery, request))
     def list(self, request: Request) -> Response:
         values = {
             name: value
@@ -114,6 +129,7 @@ class RowsViewSet(OwnedViewSet):
     def shown(self, rows: QuerySet[Any]) -> Any:
         return rows.values(*self.names, account_name=F("account__name"), symbol=F("instrument__symbol"))
 
+    @knowable(filters_hold)
     def list(self, request: Request) -> Response:
         page = self.paginate_queryset(self.shown(self.filter_queryset(self.get_queryset())))
         return self.get_paginated_response(page)
@@ -123,7 +139,11 @@ def stored_fields(serializer: Any) -> tuple[str, ...]:
     return tuple(name for name in serializer.Meta.fields if name not in ("account_name", "symbol"))
 
 
-@extend_schema_view(list=extend_schema(responses=serializers.LotSerializer(many=True)))
+@extend_schema_view(
+    list=extend_schema(
+        parameters=[KNOWN_AT], responses={200: serializers.LotSerializer(many=True), 202: NOT_READY}
+    )
+)
 class LotViewSet(RowsViewSet):
     """Open lots, oldest first."""
 
@@ -133,7 +153,11 @@ class LotViewSet(RowsViewSet):
     names = stored_fields(serializers.LotSerializer)
 
 
-@extend_schema_view(list=extend_schema(responses=serializers.RealizedGainSerializer(many=True)))
+@extend_schema_view(
+    list=extend_schema(
+        parameters=[KNOWN_AT], responses={200: serializers.RealizedGainSerializer(many=True), 202: NOT_READY}
+    )
+)
 class RealizedGainViewSet(RowsViewSet):
     """What sales relieved, newest first."""
 
@@ -143,7 +167,11 @@ class RealizedGainViewSet(RowsViewSet):
     names = stored_fields(serializers.RealizedGainSerializer)
 
 
-@extend_schema_view(list=extend_schema(responses=figure_serializers.CashBalanceSerializer(many=True)))
+@extend_schema_view(
+    list=extend_schema(
+        parameters=[KNOWN_AT], responses={200: figure_serializers.CashBalanceSerializer(many=True), 202: NOT_READY}
+    )
+)
 class CashBalanceViewSet(RowsViewSet):
     """Cash of today by account and currency."""
 

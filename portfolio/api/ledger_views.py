@@ -11,14 +11,15 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from accounts.idempotency import idempotent
-from accounts.models import Tier, User
-from accounts.permissions import AtLeast
+from accounts.models import User
 from federation import selectors as federation
 from federation import services as federation_services
 from federation.models import BrokerAccount, Instrument, Transaction
 from ingestion.adapters.base import InstrumentRef
 from ingestion.adapters.rows import RowProblem
 from portfolio.api import filters, serializers
+from portfolio.api.callers import EVERYBODY, caller, parsed_id
+from portfolio.api.known_at import KNOWN_AT, NOT_READY, filters_hold, knowable
 from portfolio.observations import reference_from
 from portfolio.selectors.manual_positions import ManualPosition, manual_position, manual_positions
 from portfolio.services import manual
@@ -26,23 +27,6 @@ from stackmotive.common.money import plain
 from stackmotive.common.pagination import Ledger
 from stackmotive.common.problems import BadRequest, FieldError, NotFound
 from stackmotive.common.views import OwnedViewSet, accepted
-
-EVERYBODY = AtLeast(read=Tier.OBSERVER, write=Tier.OBSERVER)
-
-
-def caller(request: Request) -> User:
-    """The logged-in user; the permission of every view here saw to it."""
-    user: Any = request.user
-    found: User = user
-    return found
-
-
-def parsed_id(text: str) -> UUID:
-    """An id of the address. Raises NotFound for another shape."""
-    try:
-        return UUID(text)
-    except ValueError as exc:
-        raise NotFound from exc
 
 
 @extend_schema_view(
@@ -120,7 +104,9 @@ STATED = {
 
 
 @extend_schema_view(
-    list=extend_schema(responses=serializers.TransactionSerializer(many=True)),
+    list=extend_schema(
+        parameters=[KNOWN_AT], responses={200: serializers.TransactionSerializer(many=True), 202: NOT_READY}
+    ),
     retrieve=extend_schema(responses=serializers.TransactionSerializer),
     destroy=extend_schema(responses={204: OpenApiResponse(description="Taken back: it never was.")}),
 )
@@ -150,6 +136,7 @@ class TransactionViewSet(OwnedViewSet):
             ledger_version=Value(version, output_field=BigIntegerField()),
         )
 
+    @knowable(filters_hold)
     def list(self, request: Request) -> Response:
         page = self.paginate_queryset(self.shown(self.filter_queryset(self.get_queryset())))
         return self.get_paginated_response(page)

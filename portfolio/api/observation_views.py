@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from accounts.idempotency import idempotent
 from portfolio import observations, services
 from portfolio.api import filters, serializers
-from portfolio.api.ledger_views import EVERYBODY, caller
+from portfolio.api.callers import EVERYBODY, caller
 from portfolio.api.parsing import CsvParser, CsvText
 from portfolio.models import FxRate, Price
 from stackmotive.common.pagination import Ledger

@@ -3,7 +3,7 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from portfolio.api import figure_views, ledger_views, observation_views
+from portfolio.api import figure_views, known_at, ledger_views, observation_views
 
 router = SimpleRouter()
 router.register("accounts", ledger_views.AccountViewSet, basename="api-account")
@@ -21,5 +21,7 @@ urlpatterns = [
     path("", include(router.urls)),
     path("summary/", figure_views.SummaryView.as_view(), name="api-summary"),
     path("performance/", figure_views.PerformanceView.as_view(), name="api-performance"),
+    path("changes/", known_at.ChangesView.as_view(), name="api-changes"),
+    path("known-answers/<str:pk>/", known_at.KnownAnswerView.as_view(), name="api-known-answer"),
     path("allocation/", figure_views.AllocationView.as_view(), name="api-allocation"),
 ]
