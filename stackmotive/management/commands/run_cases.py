@@ -1,4 +1,4 @@
-"""`manage.py run_cases DIR`: every calculation case of a folder, through import, ledger and figures, against expected results."""
+"""`manage.py run_cases [DIR]`: every case of our own and of a folder, through import, ledger and figures."""
 
 import datetime as dt
 from collections import Counter
@@ -12,36 +12,67 @@ from django.db import transaction
 
 from stackmotive.case_answers import Answer, Ledger, NotAnswered, pure_answer
 from stackmotive.case_files import Case, read_cases
+from stackmotive.reconcile_case_files import CaseRefused, read_reconcile_case
+from stackmotive.reconcile_cases import judge
+
+OWN_CASES = settings.BASE_DIR / "federation" / "tests" / "cases"
 
 
 class Command(BaseCommand):
-    help = "Compare what StackMotive answers with the expected figures of calculation cases (portfolio-case/1)."
+    help = "Compare what StackMotive answers with the expected results of cases (portfolio-case/1, reconcile-case/1)."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("folder", type=Path)
+        parser.add_argument("folder", type=Path, nargs="?", default=OWN_CASES, help="beside our own cases")
         parser.add_argument("--only", default="", help="only cases whose id contains this")
+        parser.add_argument("--awaited", action="store_true", help="say which of the cases that wait would pass by now")
 
     def handle(self, *args: Any, **options: Any) -> None:
         folder: Path = options["folder"]
+        self.only: str = options["only"]
+        self.tries_awaited: bool = options["awaited"]
+        self.verdicts: Counter[str] = Counter()
+        self.left_out: Counter[str] = Counter()
         if not folder.is_dir():
             self.stdout.write(f"No cases: {folder} does not exist.")
-            return
-        verdicts: Counter[str] = Counter()
-        left_out: Counter[str] = Counter()
+        for one in dict.fromkeys((folder.resolve(), OWN_CASES.resolve())):
+            if one.is_dir():
+                self._run(one)
+        for reason, count in sorted(self.left_out.items()):
+            self.stdout.write(f"not scored: {count} ({reason})")
+        self.stdout.write(f"{self.verdicts['passed']} passed, {self.verdicts['failed']} failed")
+        if self.verdicts["failed"]:
+            raise CommandError("Some answers are wrong: see above.")
+
+    def _run(self, folder: Path) -> None:
         kept = settings.AS_OF
         try:
             for case in read_cases(folder):
-                if options["only"] in case.id:
-                    wrong = self._judge(case, left_out)
-                    verdicts["failed" if wrong else "passed"] += 1
-                    self.stdout.write("\n  ".join([f"{'FAIL' if wrong else 'ok  '} {case.id}", *wrong]))
+                if self.only in case.id:
+                    self._told(case.id, self._judge(case, self.left_out))
         finally:
             settings.AS_OF = kept
-        for reason, count in sorted(left_out.items()):
-            self.stdout.write(f"not scored: {count} ({reason})")
-        self.stdout.write(f"{verdicts['passed']} passed, {verdicts['failed']} failed")
-        if verdicts["failed"]:
-            raise CommandError("Some figures are wrong: see above.")
+        for path in sorted(folder.glob("*.json")):
+            if self.only in path.stem:
+                self._run_reconcile_case(path)
+
+    def _run_reconcile_case(self, path: Path) -> None:
+        try:
+            case = read_reconcile_case(path)
+        except CaseRefused as refusal:
+            self._told(path.stem, [str(refusal)])
+            return
+        if case is None:
+            return
+        if not case.awaits:
+            self._told(case.id, judge(case))
+            return
+        self.left_out[f"awaits {case.awaits}"] += 1
+        passes = " (passes: remove the mark)" if self.tries_awaited and not judge(case) else ""
+        self.stdout.write(f"wait {case.id}: {case.awaits}{passes}")
+
+    def _told(self, name: str, wrong: list[str]) -> None:
+        self.verdicts["failed" if wrong else "passed"] += 1
+        self.stdout.write("\n  ".join([f"{'FAIL' if wrong else 'ok  '} {name}", *wrong]))
 
     def _judge(self, case: Case, left_out: Counter[str]) -> list[str]:
         """A sentence for each wrong figure."""
@@ -93,11 +124,11 @@ def _equal(got: Any, expected: Any, tolerance: Decimal) -> bool:
             and all(_equal(one, other, tolerance) for one, other in zip(got, expected, strict=True))
         )
     if isinstance(got, dt.date):
-        return got.isoformat() == expected
+        return bool(got.isoformat() == expected)
     try:
         return abs(Decimal(str(got)) - Decimal(expected)) <= tolerance
     except InvalidOperation:
-        return str(got) == expected
+        return bool(str(got) == expected)
 
 
 def _shown(value: Any) -> str:
