@@ -93,6 +93,7 @@ class QualityItem:
     icon: str
     text: str
     label: str
+    page: str = ""  # the name of the page that shows more
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,12 +220,22 @@ def quality_items(user: User, quality: Quality) -> tuple[QualityItem, ...]:
     is_covered = quality.coverage is not None and quality.coverage >= Decimal("0.98")
     return (
         QualityItem(good(is_covered), "check", percent_text(quality.coverage, digits=1), "of value freshly priced"),
-        QualityItem(good(agreeing == all_sources), "source", f"{agreeing} of {all_sources}", "sources in agreement"),
-        QualityItem(good(not conflicts), "scale", str(conflicts), f"open conflict{plural(conflicts)}"),
+        QualityItem(
+            good(agreeing == all_sources), "source", f"{agreeing} of {all_sources}", "sources in agreement", "sources"
+        ),
+        QualityItem(good(not conflicts), "scale", str(conflicts), conflict_words(user, conflicts), "reconciliation"),
         QualityItem(good(not unpriced), "tag", str(unpriced), f"holding{plural(unpriced)} without price"),
-        QualityItem(good(not gaps), "alert", str(gaps), f"unexplained quantit{'y' if gaps == 1 else 'ies'}"),
+        QualityItem(
+            good(not gaps), "alert", str(gaps), f"unexplained quantit{'y' if gaps == 1 else 'ies'}", "holdings"
+        ),
         QualityItem("muted", "clock", day_text(oldest) if oldest else "—", "oldest price in use"),
     )
+
+
+def conflict_words(user: User, count: int) -> str:
+    """Open conflicts, and how many were settled: those are to be seen too."""
+    settled = Conflict.objects.visible_to(user).exclude(status=Conflict.Status.OPEN).count()
+    return f"open conflict{plural(count)}" + (f", {settled} settled" if settled else "")
 
 
 def good(is_good: bool) -> str:

@@ -1,11 +1,12 @@
-"""Browser pages of portfolio: the overview and the holdings."""
+"""Browser pages of portfolio: the overview, the holdings, where they come from, and what is typed by hand."""
 
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
-from django.urls import URLPattern, URLResolver, path
-from django.views.decorators.http import require_safe
+from django.urls import URLPattern, URLResolver, path, reverse
+from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.errors import TierRequired
 from accounts.models import Tier, User
@@ -13,14 +14,18 @@ from accounts.page_access import signed_in
 from federation.models import BrokerAccount
 from ingestion.run_cards import run_cards
 from ingestion.selectors import latest_runs
+from portfolio import selectors
 from portfolio.holdings_table import GROUPS, holdings_table
+from portfolio.manual_forms import INSTRUMENT_KINDS, KINDS, Typed, add_position, add_transaction, form_of
 from portfolio.overview import BREAKDOWNS, Choice, overview
 from portfolio.provenance_cards import cash_provenance, holding_provenance, row_provenance
 from portfolio.valuation_day import valuation_day
+from stackmotive.common.currencies import ISO_4217
 from stackmotive.common.page_filters import Filters, filters_of
-from stackmotive.common.problems import NotFound
+from stackmotive.common.problems import NotFound, Problem
 
 RECENT_IMPORTS = 4
+FORM_FIELDS = {"instrument": "symbol", "isin": "symbol", "cash_currency": "currency", "traded_at": "trade_date"}
 
 
 def page_context(request: HttpRequest, user: User, page: str) -> tuple[Filters, dict[UUID, str], dict[str, object]]:
@@ -63,6 +68,48 @@ def holdings_page(request: HttpRequest, user: User) -> HttpResponse:
     )
     choices = [Choice(code, label) for code, label in GROUPS.items()]
     return render(request, "portfolio/holdings.html", context | {"table": table, "group_choices": choices})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@signed_in
+def add_by_hand(request: HttpRequest, user: User) -> HttpResponse:
+    """A row or a holding typed by hand; what is wrong with it stands beside its field."""
+    _, names, context = page_context(request, user, "holdings")
+    what = "position" if (request.POST.get("what") or request.GET.get("what")) == "position" else "transaction"
+    today = valuation_day(user).isoformat()
+    form = {"kind": "buy", "trade_date": today, "as_of": today, "currency": user.base_currency}
+    form["account"] = request.GET.get("account", "") or (str(next(iter(names))) if len(names) == 1 else "")
+    errors: dict[str, str] = {}
+    status = 200
+    if request.method == "POST":
+        try:
+            form = form_of({name: str(text) for name, text in request.POST.items()})
+            typed = (add_position if what == "position" else add_transaction)(user=user, form=form)
+        except Problem as exc:
+            errors = {error.pointer.removeprefix("#/"): error.detail for error in exc.errors} or {"": exc.detail}
+            status = exc.status
+        else:
+            messages.success(request, told(typed))
+            return HttpResponseRedirect(reverse("holdings"))
+    context |= {
+        "what": what,
+        "form": form,
+        "errors": {FORM_FIELDS.get(name, name): detail for name, detail in errors.items()},
+        "kinds": KINDS,
+        "instrument_kinds": INSTRUMENT_KINDS,
+        "currencies": sorted(ISO_4217),
+        "known": selectors.positions(user=user, group_by="instrument"),
+        "today": today,
+    }
+    return render(request, "portfolio/add_by_hand.html", context, status=status)
+
+
+def told(typed: Typed) -> str:
+    if typed.is_waiting:
+        return "It was recorded and appears in a moment."
+    if typed.is_doubled:
+        return f"It was added to {typed.account.name}. An equal row was there already: delete one if they are the same."
+    return f"It was added to {typed.account.name}. Your figures follow in a moment."
 
 
 def provenance_answer(request: HttpRequest, user: User, template: str, found: object | None) -> HttpResponse:
@@ -117,6 +164,7 @@ def account_options(request: HttpRequest, user: User) -> HttpResponse:
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", overview_page, name="overview"),
     path("holdings/", holdings_page, name="holdings"),
+    path("holdings/add/", add_by_hand, name="add-by-hand"),
     path("holdings/accounts/", account_options, name="account-options"),
     path("holdings/<uuid:instrument_id>/provenance/", holding_drawer, name="holding-provenance"),
     path("holdings/cash/<str:currency>/provenance/", cash_drawer, name="cash-provenance"),

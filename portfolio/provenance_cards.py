@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -330,6 +330,8 @@ def stated(value: Any) -> str:
     """A value as its source stated it, without trailing zeros."""
     if isinstance(value, Decimal):
         return quantity_text(value)
-    if isinstance(value, date):  # a moment too
-        return value.isoformat(sep=" ", timespec="seconds") if hasattr(value, "hour") else day_text(value)
+    if isinstance(value, datetime):
+        return f"{day_text(value)}, {value:%H:%M:%S} UTC"
+    if isinstance(value, date):
+        return day_text(value)
     return str(value).replace("_", " ")
