@@ -20,7 +20,7 @@ from accounts.errors import SignupClosed, TokenRefused
 from accounts.facts import next_fact_number
 from accounts.models import LoginSession, Tier, TierGrant, User, UserSetting
 from accounts.selectors import live_session
-from accounts.signals import session_ended
+from accounts.signals import session_ended, settings_changed
 from accounts.tokens import TokenInvalid, issue, new_jti, verify
 from stackmotive.common.limits import Bucket, Taken, give_back, hashed, take
 from stackmotive.common.problems import TooManyRequests, UpstreamUnavailable
@@ -100,6 +100,7 @@ def change_settings(*, user: User, base_currency: str | None = None, timezone_na
             for key, value in changed.items():
                 setattr(user, key, value)
             user.save(update_fields=list(changed))
+            transaction.on_commit(partial(settings_changed.send_robust, User, user_id=user.pk), robust=True)
     return user
 
 

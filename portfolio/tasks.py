@@ -32,7 +32,9 @@ def enqueue_refresh(*, user_id: UUID) -> None:
 
 @shared_task(soft_time_limit=60)
 def sweep_figures() -> None:
-    """Start what signals lost: figures behind their ledger, behind shared prices or of a day that is over."""
+    """Start what signals lost: figures behind their ledger, behind shared prices, of a day that is over or in another
+    currency.
+    """
     behind = set(
         LedgerState.objects.filter(Q(dirty_from__isnull=False) | Q(valued_version__lt=F("ledger_version"))).values_list(
             "pk", flat=True
@@ -40,10 +42,11 @@ def sweep_figures() -> None:
     )
     market = market_number()
     users = User.objects.filter(is_active=True, ledger_state__isnull=False)
-    valued = dict(FigureState.objects.filter(user__in=users).values_list("pk", "valued_on"))
+    states = FigureState.objects.filter(user__in=users).values_list("pk", "valued_on", "base_currency")
+    valued = {pk: (day, currency) for pk, day, currency in states}
     behind |= set(FigureState.objects.filter(user__in=users, market_number__lt=market).values_list("pk", flat=True))
-    for user in users.only("timezone"):
-        if valued.get(user.pk) != valuation_day(user):
+    for user in users.only("timezone", "base_currency"):
+        if valued.get(user.pk) != (valuation_day(user), user.base_currency):
             behind.add(user.pk)
     for user_id in list(behind)[:SWEEP_AT_ONCE]:
         refresh_user.delay(str(user_id))

@@ -33,6 +33,7 @@ class PerformanceQuery(serializers.Serializer[Any]):
     account = OwnedRelatedField(queryset=BrokerAccount.objects.all(), required=False)
     to = DayField(required=False)
     currency = CurrencyField(required=False)
+    instrument = serializers.UUIDField(required=False, help_text="A holding alone: what trades pay are its flows.")
     benchmark = serializers.UUIDField(required=False, help_text="An instrument: its closes give beta.")
     series = serializers.ChoiceField(["objects", "columns"], default="objects")
     points = serializers.IntegerField(min_value=2, max_value=2000, required=False)
@@ -43,9 +44,10 @@ class PerformanceQuery(serializers.Serializer[Any]):
     def validate(self, values: dict[str, Any]) -> dict[str, Any]:
         if values.get("from") and values.get("to") and values["from"] > values["to"]:
             raise serializers.ValidationError({"to": "The period ends before it starts."})
-        benchmark = values.get("benchmark")
-        if benchmark and not instruments(self.context["request"].user).filter(pk=benchmark).exists():
-            raise serializers.ValidationError({"benchmark": "Nothing of yours has this id."})
+        for name in ("benchmark", "instrument"):
+            asked = values.get(name)
+            if asked and not instruments(self.context["request"].user).filter(pk=asked).exists():
+                raise serializers.ValidationError({name: "Nothing of yours has this id."})
         return values
 
 
@@ -171,6 +173,7 @@ class PerformanceSerializer(StandingSerializer):
     twr = unknown()
     twr_annualized = unknown()
     xirr = unknown()
+    modified_dietz = unknown()
     period_gain = unknown()
     volatility = unknown()
     sharpe = unknown()

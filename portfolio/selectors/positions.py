@@ -184,7 +184,7 @@ def _past(user: User, account: UUID | None, rate: Exchange, day: dt.date) -> lis
             "account_id", "instrument_id", "currency"
         )
     )
-    currencies = {step.currency for step in held} | set(listed.values()) | {user.base_currency}
+    currencies = {step.currency for step in held} | set(listed.values()) | {rate.base}
     table = rate_table(user_id=user.pk, currencies=currencies - {""})
     rows = []
     for step in held:
@@ -192,7 +192,7 @@ def _past(user: User, account: UUID | None, rate: Exchange, day: dt.date) -> lis
         stored = series.get((step.account_id, step.instrument_id))
         value, is_fresh = _value_on(stored, day)
         currency = listed.get((step.account_id, step.instrument_id)) or step.currency or user.base_currency
-        listed_rate = table.rate(user.base_currency, currency, day)
+        listed_rate = table.rate(rate.base, currency, day)
         own_value = None if value is None or listed_rate is None else value * listed_rate.value
         units = step.quantity * step.instrument.multiplier
         cost = step.cost if step.currency == currency else None

@@ -29,7 +29,10 @@ def standing(*, user: User) -> Standing:
     today = valuation_day(user)
     valued_on = done.valued_on if done and done.valued_on else today
     is_behind = state is not None and (
-        state.dirty_from is not None or state.valued_version < state.ledger_version or valued_on != today
+        state.dirty_from is not None
+        or state.valued_version < state.ledger_version
+        or valued_on != today
+        or (done is not None and done.base_currency not in ("", user.base_currency))
     )
     conflicts = Conflict.objects.filter(user=user, status=Conflict.Status.OPEN).count()
     return Standing(valued_on, state.valued_version if state else 0, is_behind, conflicts)
@@ -58,10 +61,16 @@ class Exchange:
 
 
 def exchange(*, user: User, currency: str | None) -> Exchange:
-    base = user.base_currency
+    base = figures_currency(user)
     if not currency or currency == base:
         return Exchange(base, base, None)
     return Exchange(base, currency, rate_table(user_id=user.pk, currencies={base, currency}))
+
+
+def figures_currency(user: User) -> str:
+    """The currency that the stored figures are in: the one the user had when they were computed."""
+    stored = FigureState.objects.filter(pk=user.pk).exclude(base_currency="").values_list("base_currency", flat=True)
+    return stored.first() or user.base_currency
 
 
 def account_filter(account: UUID | None) -> dict[str, UUID]:
