@@ -9,6 +9,7 @@ from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
 
@@ -18,6 +19,7 @@ from federation.models import (
     AccountLink,
     BrokerAccount,
     Conflict,
+    CorporateAction,
     Decision,
     Instrument,
     InstrumentIdentifier,
@@ -27,6 +29,7 @@ from federation.models import (
     ReportedBalance,
     Transaction,
     TransactionKind,
+    TransferLink,
 )
 from federation.positions import OPENING_BALANCE, STEP
 from federation.rows import HoldingKey
@@ -178,8 +181,72 @@ def open_conflict_keys(user_id: UUID) -> list[str]:
     return list(Conflict.objects.filter(user=user_id, status=Conflict.Status.OPEN).values_list("key", flat=True))
 
 
+def corporate_actions(user: User) -> QuerySet[CorporateAction]:
+    """Actions in force that count for the user: their own and the shared ones."""
+    rows = CorporateAction.objects.filter(Q(user=user) | Q(user=None), withdrawal=None)
+    return rows.select_related("instrument", "new_instrument").order_by("-ex_date", "-id")
+
+
+def transfer_links(user: User) -> QuerySet[TransferLink]:
+    """What is one transfer, newest first."""
+    rows: QuerySet[TransferLink] = TransferLink.objects.visible_to(user).select_related("instrument")
+    return rows.order_by(Coalesce("left_on", "arrived_on").desc(), "-id")
+
+
 def decisions(user: User) -> QuerySet[Decision]:
     return Decision.objects.visible_to(user).select_related("revocation").order_by("-number", "-id")
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawnRow:
+    """A staged row that no ledger row takes up because a newer declared edition of its source lacks it."""
+
+    staged: int
+    account: UUID | None
+    source: UUID
+    source_name: str
+    kind: str
+    trade_date: date
+    instrument_key: str
+    quantity: Decimal | None
+    cash_amount: Decimal | None
+    currency: str
+    line: int
+    content: int
+
+
+WITHDRAWN = """
+SELECT t.id, COALESCE(l.account_id, c.default_account), s.id, s.name, t.kind, t.trade_date, t.instrument_key,
+       t.quantity, t.cash_amount, t.currency, t.line, c.id
+FROM ingestion_content c
+JOIN ingestion_source s ON s.id = c.source_id AND s.user_id = %(user)s AND s.enabled
+JOIN ingestion_stagedtransaction t ON t.content_id = c.id
+LEFT JOIN federation_accountlink l ON l.source_id = s.id AND l.reference = t.account_ref
+LEFT JOIN federation_claim k ON k.staged_id = t.id
+WHERE k.id IS NULL AND (l.id IS NULL OR l.account_id IS NOT NULL)
+  AND (SELECT MAX(number) FROM ingestion_arrival WHERE content_id = c.id)
+      > COALESCE((SELECT MAX(number) FROM ingestion_withdrawal WHERE content_id = c.id), -1)
+  AND EXISTS (
+    SELECT 1 FROM ingestion_coverage v JOIN ingestion_content o ON o.id = v.content_id AND o.source_id = c.source_id
+    WHERE v.content_id <> c.id AND v.section = 'transactions' AND v.completeness = 'declared'
+      AND v.account_ref = t.account_ref AND COALESCE(t.reported_on, t.trade_date) BETWEEN v.start AND v."end"
+      AND (SELECT MAX(number) FROM ingestion_arrival WHERE content_id = o.id)
+          > COALESCE((SELECT MAX(number) FROM ingestion_withdrawal WHERE content_id = o.id), -1)
+  )
+  AND NOT EXISTS (SELECT 1 FROM federation_conflict f WHERE f.user_id = %(user)s AND f.kind = 'only_in_one_source'
+                  AND f.key = 'row:' || s.id || ':' || t.identity)
+  AND NOT EXISTS (SELECT 1 FROM federation_conflict f JOIN ingestion_coverage v ON f.key = 'coverage:' || v.id
+                  WHERE f.user_id = %(user)s AND f.kind = 'mass_withdrawal' AND v.content_id = c.id)
+ORDER BY t.trade_date DESC, t.id DESC LIMIT %(most)s
+"""
+MOST_WITHDRAWN_SHOWN = 500
+
+
+def withdrawn_rows(user: User) -> list[WithdrawnRow]:
+    """Rows of statements in force that a newer whole edition of the same days no longer has, newest first."""
+    with connection.cursor() as cursor:
+        cursor.execute(WITHDRAWN, {"user": user.pk, "most": MOST_WITHDRAWN_SHOWN})
+        return [WithdrawnRow(*row) for row in cursor.fetchall()]
 
 
 # --- instruments ----------------------------------------------------------

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal, localcontext
 
-from portfolio.lot_matching import _Pass
+from portfolio.lot_matching import Pass
 from portfolio.lots import DIGITS, ZERO, Entry, LotResult, Method
 
 
@@ -40,14 +40,14 @@ def held(
 ) -> Held:
     """Run the lot pass over rows in ledger order and keep the state at the end of each account's days."""
     with localcontext(prec=DIGITS):
-        match = _SteppedPass(entries, method, allows_short, {})
+        match = SteppedPass(entries, method, allows_short, {})
         match.run()
-        match.end_day()
-        missing = {account: book.deficit for account, book in match.books.items() if book.deficit}
-        return Held(match.result(), dict(match.steps), missing)
+        return match.held()
 
 
-class _SteppedPass(_Pass):
+class SteppedPass(Pass):
+    """A pass that keeps each account's state at the end of its days."""
+
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
         self.steps: dict[str, list[Step]] = defaultdict(list)
@@ -56,13 +56,25 @@ class _SteppedPass(_Pass):
         self.accounts_of = {entry.id: entry.account for entry in self.entries}
 
     def apply(self, entry: Entry) -> None:
-        if entry.day != self.day:
-            self.end_day()
-            self.day = entry.day
+        self.begin(entry.day, entry.account)
         super().apply(entry)
         self.touched.update(self.books if entry.account is None else (entry.account,))
         if entry.transfer_group is not None:  # an arrival may take its out leg with it
             self.touched.update(leg.account for leg in self.out_legs[entry.transfer_group] if leg.account)
+
+    def begin(self, day: date, account: str | None) -> None:
+        """Something happens to an account on `day`; the days come in order."""
+        if day != self.day:
+            self.end_day()
+            self.day = day
+        if account is not None:
+            self.touched.add(account)
+
+    def held(self) -> Held:
+        """What the pass leaves, once all rows are in."""
+        self.end_day()
+        missing = {account: book.deficit for account, book in self.books.items() if book.deficit}
+        return Held(self.result(), dict(self.steps), missing)
 
     def end_day(self) -> None:
         for account in sorted(self.touched):

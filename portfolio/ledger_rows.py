@@ -80,6 +80,11 @@ class LedgerRow:
     def moves_units(self) -> bool:
         return self.instrument is not None and (bool(self.quantity) or self.kind == "split")
 
+    @property
+    def pays_for_event(self) -> bool:
+        """A leg of a corporate action that is money alone: cash in lieu, the cash part of a merger."""
+        return self.kind in CORPORATE and bool(self.group) and bool(self.cash_amount)
+
 
 def cash_moves(row: LedgerRow) -> dict[str, Decimal]:
     """Money by currency that the row moves in its account. A fee in a coin moves no money."""
@@ -249,5 +254,5 @@ def lot_entry(row: LedgerRow, *, base: str, rate_on: RateOn) -> Entry:
         base_rate=base_rate(row, base, rate_on),
         ratio=row.ratio,
         transfer_group=row.transfer or str(row.group) if row.is_paired else None,
-        event_group=str(row.group) if row.group and row.kind == "split" else None,
+        event_group=str(row.group) if row.group and row.kind not in BORDER else None,
     )

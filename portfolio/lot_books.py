@@ -31,7 +31,7 @@ def minus(whole: Triple, part: Triple) -> Triple:
     return whole[0] - part[0], whole[1] - part[1], whole[2] - part[2]
 
 
-def _share(amount: Decimal, part: Decimal, whole: Decimal) -> Decimal:
+def share(amount: Decimal, part: Decimal, whole: Decimal) -> Decimal:
     """amount x part / whole on the grid, so that part and rest add up to the digit."""
     if not amount:
         return ZERO
@@ -42,7 +42,7 @@ def _share(amount: Decimal, part: Decimal, whole: Decimal) -> Decimal:
 def shared(triple: Triple | None, part: Decimal, whole: Decimal) -> Triple | None:
     if triple is None:
         return None
-    return _share(triple[0], part, whole), _share(triple[1], part, whole), _share(triple[2], part, whole)
+    return share(triple[0], part, whole), share(triple[1], part, whole), share(triple[2], part, whole)
 
 
 class OpenLot:
@@ -232,7 +232,7 @@ class Book:
         """Spread `target` units over the lots in proportion; cost stays."""
         left_old, left_new = self.quantity, target
         for lot in self.lots:
-            new = left_new if lot.quantity == left_old else _share(left_new, lot.quantity, left_old)
+            new = left_new if lot.quantity == left_old else share(left_new, lot.quantity, left_old)
             lot_old = lot.quantity
             lot.opened_quantity = lot.opened_quantity * new / lot_old
             left_old, left_new, lot.quantity = left_old - lot_old, left_new - new, new

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal, localcontext
 from typing import Final
@@ -50,7 +51,7 @@ def match_lots(
     per unit, unknown costs last. "average" keeps one pool per account and side, dated by its first purchase.
     """
     with localcontext(prec=DIGITS):
-        match = _Pass(entries, method, allows_short, specific or {})
+        match = Pass(entries, method, allows_short, specific or {})
         match.run()
         return match.result()
 
@@ -72,7 +73,9 @@ def _trade_amounts(entry: Entry, quantity: Decimal) -> Triple | None:
     return entry.gross, fee, tax
 
 
-class _Pass:
+class Pass:
+    """The state of the lots of one instrument while its rows are read."""
+
     def __init__(
         self,
         entries: Sequence[Entry],
@@ -93,6 +96,7 @@ class _Pass:
         self.out_legs: dict[str, list[Entry]] = defaultdict(list)
         self.in_legs: dict[str, int] = defaultdict(int)
         self.split_rows: dict[tuple[str, str], list[Entry]] = defaultdict(list)
+        self.cash_legs: dict[tuple[str, str], list[Entry]] = defaultdict(list)
         event_legs: dict[tuple[str, str], list[Entry]] = defaultdict(list)
         for entry in entries:
             if entry.transfer_group is not None and entry.quantity is not None:
@@ -101,15 +105,15 @@ class _Pass:
                 elif entry.quantity > 0:
                     self.in_legs[entry.transfer_group] += 1
             if entry.event_group is not None and entry.account is not None:
-                if entry.kind == "split":
+                if _is_cash_in_lieu(entry):
+                    self.cash_legs[entry.event_group, entry.account].append(entry)
+                elif entry.kind == "split":
                     self.split_rows[entry.event_group, entry.account].append(entry)
                 elif entry.kind in EVENTS:
                     event_legs[entry.event_group, entry.account].append(entry)
         for key, legs in event_legs.items():
             signs = {leg.quantity > 0 for leg in legs if leg.quantity}
-            if (
-                len(signs) == 2
-            ):  # out and in again as the same instrument: a new name or number of units, like a split
+            if len(signs) == 2:  # out and in again as the same instrument: a new name or number of units, like a split
                 self.split_rows[key] += legs
 
     def run(self) -> None:
@@ -130,6 +134,9 @@ class _Pass:
         )
 
     def apply(self, entry: Entry) -> None:
+        if _is_cash_in_lieu(entry) and entry.account is not None:
+            legs = self.split_rows.get((entry.event_group or "", entry.account))
+            return self.split(legs[0]) if legs else self.sell_fraction(entry, entry.account)
         if entry.kind == "split":
             return self.split(entry)
         if entry.kind in EVENTS and (entry.event_group, entry.account) in self.split_rows:
@@ -145,6 +152,8 @@ class _Pass:
             if quantity < 0:
                 return self.leave_paired(entry, entry.account, -quantity)
             return self.arrive(entry, entry.account, quantity)
+        if entry.kind in EVENTS and quantity < 0 and entry.cash_amount and entry.cash_amount > 0:
+            return self.trade(replace(entry, kind="sell"), entry.account, quantity)  # given up for money
         if entry.kind in EVENTS:
             self.unresolved.append(Unresolved(entry.id, "event_across_instruments"))
         if entry.kind in TRADES:
@@ -203,9 +212,7 @@ class _Pass:
                 )
             )
 
-    def close(
-        self, entry: Entry, account: str, part: OpenLot, amounts: Triple | None, base: Triple | None
-    ) -> None:
+    def close(self, entry: Entry, account: str, part: OpenLot, amounts: Triple | None, base: Triple | None) -> None:
         fx_gain = None
         if part.cost and part.base_cost and entry.base_rate is not None and entry.currency == part.currency:
             fx_gain = sum(part.cost) * entry.base_rate - sum(part.base_cost)
@@ -257,9 +264,7 @@ class _Pass:
         book = self.books[account]
         cost = _trade_amounts(entry, quantity)
         if entry.kind == "adjustment" and book.deficit:
-            explained = min(
-                book.deficit, quantity
-            )  # a report of what was sold beyond the known is no new lot
+            explained = min(book.deficit, quantity)  # a report of what was sold beyond the known is no new lot
             book.deficit -= explained
             cost = shared(cost, quantity - explained, quantity)
             quantity -= explained
@@ -336,9 +341,7 @@ class _Pass:
         group = entry.transfer_group or ""
         for leg in self.out_legs[group]:
             if leg.id not in self.done and leg.account is not None and leg.quantity is not None:
-                self.leave_paired(
-                    leg, leg.account, -leg.quantity
-                )  # its day lacks a zone: it left before it came
+                self.leave_paired(leg, leg.account, -leg.quantity)  # its day lacks a zone: it left before it came
         waiting = self.transit[group]
         covered = ZERO
         while waiting and covered < quantity:
@@ -355,9 +358,7 @@ class _Pass:
                 self.cross(entry, lot, -lot.quantity)
             del self.transit[group]
         if covered < quantity:
-            rest = (
-                quantity - covered
-            )  # no known lot covers it: at its share of the stated price, else unknown
+            rest = quantity - covered  # no known lot covers it: at its share of the stated price, else unknown
             self.come_in(entry, account, rest, shared(_trade_amounts(entry, quantity), rest, quantity))
 
     def carry(self, entry: Entry, account: str, lot: OpenLot) -> None:
@@ -385,13 +386,42 @@ class _Pass:
             return
         rows = [entry]
         if entry.event_group is not None:
-            rows = self.split_rows[
-                entry.event_group, entry.account
-            ]  # old units out and new ones in are one change
+            rows = self.split_rows[entry.event_group, entry.account]  # old units out and new ones in are one change
             self.done.update(row.id for row in rows)
         stated = [row.quantity for row in rows if row.quantity is not None]
-        self.split_account(entry, entry.account, sum(stated, ZERO) if stated else None)
+        change = sum(stated, ZERO) if stated else None
+        paid = [row for row in rows if row.cash_amount and row.cash_amount > 0]
+        fraction = self.fraction(entry, entry.account, change) if paid else ZERO
+        self.split_account(entry, entry.account, change if change is None else change + fraction)
         self.split_transit(entry, entry.account)
+        for row in paid:
+            if fraction:
+                self.trade(replace(row, kind="sell"), entry.account, -fraction)
+            else:
+                self.unresolved.append(Unresolved(row.id, "cash_in_lieu_without_fraction"))
+                self.return_capital(row, entry.account)
+        for row in self.cash_legs.get((entry.event_group or "", entry.account), ()):
+            self.done.add(row.id)
+            self.sell_fraction(row, entry.account)
+
+    def fraction(self, entry: Entry, account: str, change: Decimal | None) -> Decimal:
+        """Units due by the ratio that a row with cash in lieu did not give; 0 where they cannot be told."""
+        held = self.books[account].quantity
+        if change is None or not entry.ratio or held <= 0:
+            return ZERO
+        return max(held * entry.ratio - held - change, ZERO)
+
+    def sell_fraction(self, entry: Entry, account: str) -> None:
+        """Cash for a fraction of a unit sells it; where no units are stated it lowers the cost."""
+        if entry.quantity:
+            return self.trade(replace(entry, kind="sell"), account, entry.quantity)
+        self.unresolved.append(Unresolved(entry.id, "cash_in_lieu_without_fraction"))
+        return self.return_capital(entry, account)
+
+    def step_aside(self, entry: Entry, account: str) -> None:
+        """Units of an event that leave for something unknown: at cost, no gain."""
+        self.unresolved.append(Unresolved(entry.id, "event_across_instruments"))
+        self.leave(entry, account, -(entry.quantity or ZERO))
 
     def split_account(self, entry: Entry, account: str, change: Decimal | None) -> None:
         book = self.books[account]
@@ -457,6 +487,15 @@ class _Pass:
                     )
                 )
         book.costliest = None
+
+
+def _is_cash_in_lieu(entry: Entry) -> bool:
+    """Money for a fraction, beside the row that changes the units: those it names left, or it names none."""
+    if entry.kind not in EVENTS and entry.kind != "split":
+        return False
+    if not entry.cash_amount or entry.cash_amount < 0 or entry.event_group is None or entry.ratio:
+        return False
+    return not entry.quantity or -1 < entry.quantity < 0
 
 
 def _lowered(cost: Triple | None, by: Triple | None) -> tuple[Triple | None, Decimal]:

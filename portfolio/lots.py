@@ -17,7 +17,14 @@ from typing import Final, Literal
 
 Method = Literal["fifo", "lifo", "hifo", "average", "specific"]
 Side = Literal["long", "short"]
-UnresolvedReason = Literal["event_across_instruments", "split_without_position", "split_without_ratio"]
+UnresolvedReason = Literal[
+    "allocation_unknown",
+    "cash_in_lieu_without_fraction",
+    "event_across_instruments",
+    "event_without_position",
+    "split_without_position",
+    "split_without_ratio",
+]
 
 ZERO: Final = Decimal(0)
 GRID: Final = Decimal(1).scaleb(-36)  # two recorded numbers of 18 places multiply to 36
@@ -147,9 +154,7 @@ class RealizedGain:
         """Proceeds less cost in base, each at its own day's rate."""
         if self.base_proceeds is None or self.base_cost is None:
             return None
-        return self.base_proceeds.proceeds(fees=fees, taxes=taxes) - self.base_cost.cost(
-            fees=fees, taxes=taxes
-        )
+        return self.base_proceeds.proceeds(fees=fees, taxes=taxes) - self.base_cost.cost(fees=fees, taxes=taxes)
 
 
 @dataclass(frozen=True, slots=True)

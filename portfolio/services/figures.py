@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
@@ -17,9 +17,11 @@ from accounts.models import User
 from federation.models import AccountSetting, BrokerAccount, Listing, Transaction
 from federation.selectors import unexplained
 from portfolio.fx import RateTable
-from portfolio.holding_steps import Held, Step, held
+from portfolio.holding_steps import Held, Step
 from portfolio.ledger_rows import Flows, Holding, LedgerRow, account_flows, lot_entry
+from portfolio.lot_events import Terms, Worths, held_together
 from portfolio.lots import Entry, Method
+from portfolio.selectors.actions import action_terms
 from portfolio.selectors.prices import (
     TRADE,
     Close,
@@ -149,6 +151,8 @@ def compute(*, user: User, today: dt.date, touched: Touched) -> Figures:
             accounts,
             base,
             rate_on,
+            terms=action_terms(user=user),
+            worths=_Worths(user, base, rate_on, by_instrument),
         ),
         flows=account_flows(rows, base=base, rate_on=rate_on),
     )
@@ -240,7 +244,13 @@ def _methods(accounts: Mapping[UUID, BrokerAccount]) -> dict[str, list[tuple[dt.
 
 
 def _held(
-    rows: Sequence[LedgerRow], accounts: Mapping[UUID, BrokerAccount], base: str, rate_on: Any
+    rows: Sequence[LedgerRow],
+    accounts: Mapping[UUID, BrokerAccount],
+    base: str,
+    rate_on: Any,
+    *,
+    terms: Sequence[Terms],
+    worths: Worths,
 ) -> dict[UUID, Held]:
     methods = _methods(accounts)
     shorts = {str(pk) for pk, account in accounts.items() if account.allows_short}
@@ -250,18 +260,42 @@ def _held(
         return chosen[-1]
 
     symbols = _coin_symbols(rows)
-    entries: dict[UUID, list[Entry]] = defaultdict(list)
+    entries: list[tuple[str, Entry]] = []
     for row in rows:
-        if (row.moves_units and row.instrument) or (row.instrument and row.kind == "return_of_capital"):
-            entries[row.instrument].append(lot_entry(row, base=base, rate_on=rate_on))
+        if row.instrument and (row.moves_units or row.kind == "return_of_capital" or row.pays_for_event):
+            entries.append((str(row.instrument), lot_entry(row, base=base, rate_on=rate_on)))
         if row.fee and row.fee_currency not in ISO_4217:
             coin = symbols.get((row.account, row.fee_currency.upper()))
             if coin is not None:
-                entries[coin].append(_coin_fee(row, coin, base, rate_on))
-    return {
-        instrument: held(found, method=method, allows_short=lambda account: account in shorts)
-        for instrument, found in entries.items()
-    }
+                entries.append((str(coin), _coin_fee(row, coin, base, rate_on)))
+    found = held_together(
+        entries, method=method, allows_short=lambda account: account in shorts, terms=terms, worths=worths
+    )
+    return {UUID(instrument): one for instrument, one in found.items()}
+
+
+class _Worths:
+    """Closes on the day of an event or soon after, when all of its instruments have one."""
+
+    LATEST = 5  # days after it until a new instrument trades
+
+    def __init__(self, user: User, base: str, rate_on: Any, listings: Mapping[UUID, Sequence[Listing]]) -> None:
+        self.user, self.base, self.rate_on, self.listings = user, base, rate_on, listings
+
+    def __call__(self, instruments: Collection[str], day: dt.date) -> dict[str, Decimal] | None:
+        asked = {one.pk: one for name in instruments for one in self.listings.get(UUID(name), ())}
+        for offset in range(self.LATEST + 1):
+            on = day + dt.timedelta(days=offset)
+            worth: dict[str, Decimal] = {}
+            for listing, close in last_closes(user_id=self.user.pk, listing_ids=asked, day=on).items():
+                one = asked[listing]
+                rate = self.rate_on(one.currency, self.base, on)
+                if close.date == on and rate is not None:
+                    unit = quote_unit(one.quote_unit)[1] if one.quote_unit else Decimal(1)
+                    worth[str(one.instrument_id)] = close.close * unit * one.instrument.multiplier * rate
+            if worth.keys() >= set(instruments):
+                return worth
+        return None
 
 
 def _coin_symbols(rows: Sequence[LedgerRow]) -> dict[tuple[UUID, str], UUID]:

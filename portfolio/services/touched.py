@@ -21,12 +21,14 @@ from accounts.models import User
 from federation.models import AccountSetting, BrokerAccount, Transaction, TransferLink
 from federation.selectors import unexplained
 from portfolio.ledger_rows import BORDER
+from portfolio.lot_events import Terms
 from portfolio.models import FigureState, FxRate, ValueSeries
+from portfolio.selectors.actions import action_terms, tied_instruments
 from portfolio.selectors.prices import uses_trade_prices
 from portfolio.selectors.rates import shared_rates_number
 from stackmotive.common.currencies import ISO_4217
 
-RULES = 1  # grows when the same inputs give other figures
+RULES = 2  # grows when the same inputs give other figures
 
 LEDGER = """
 SELECT instrument_id, account_id, GROUPING(instrument_id) = 0, count(*), sum(hashtextextended(t::text, 0))
@@ -68,8 +70,8 @@ class Touched:
 def find_touched(*, user: User, today: dt.date, done: FigureState, everything: bool = False) -> Touched:
     """Compare the inputs of now with those that the stored figures were computed from."""
     paired = _paired(user.pk, today)
-    beyond = _beyond(user.pk)
-    instruments, accounts = _digests(user, today, [*paired, *beyond])
+    beyond, terms = _beyond(user.pk), action_terms(user=user)
+    instruments, accounts = _digests(user, today, [*paired, *beyond], terms)
     stamp = _stamp(user, today)
     known = done.inputs
     inputs = {
@@ -82,7 +84,8 @@ def find_touched(*, user: User, today: dt.date, done: FigureState, everything: b
     meanings = {pk: meaning for pk, _account, _instrument, meaning in beyond}
     if everything or known.get("stamp") != stamp or _pays_fees_in_coins(user.pk):
         return Touched(True, frozenset(accounts), frozenset(instruments), legs, meanings, inputs)
-    changed = _changed(known["instruments"], inputs["instruments"])
+    tied = tied_instruments(user.pk, terms)
+    changed = _with_tied(_changed(known["instruments"], inputs["instruments"]), tied)
     touched = _changed(known["accounts"], inputs["accounts"])
     rows = Transaction.objects.filter(user=user, trade_date__lte=today)
     stored = ValueSeries.objects.filter(user=user)
@@ -93,11 +96,17 @@ def find_touched(*, user: User, today: dt.date, done: FigureState, everything: b
     changed |= {pk for pk in in_kind.values_list("instrument_id", flat=True) if pk}
     unvalued = stored.filter(account__in=touched, instrument__in=known.get("unvalued", []))
     changed |= {pk for pk in unvalued.values_list("instrument_id", flat=True) if pk}
+    changed = _with_tied(changed, tied)
     return Touched(False, frozenset(touched), frozenset(changed), legs, meanings, inputs)
 
 
 def _changed(known: dict[str, str], found: dict[str, str]) -> set[UUID]:
     return {UUID(key) for key in known.keys() | found.keys() if known.get(key) != found.get(key)}
+
+
+def _with_tied(instruments: set[UUID], tied: Mapping[UUID, set[UUID]]) -> set[UUID]:
+    """With the instruments that share lots with them by a corporate action."""
+    return instruments.union(*(tied.get(one, ()) for one in instruments))
 
 
 def _stamp(user: User, today: dt.date) -> str:
@@ -113,7 +122,9 @@ def _stamp(user: User, today: dt.date) -> str:
     )  # fmt: skip
 
 
-def _digests(user: User, today: dt.date, paired: Iterable[Tied]) -> tuple[dict[UUID, str], dict[UUID, str]]:
+def _digests(
+    user: User, today: dt.date, paired: Iterable[Tied], terms: Iterable[Terms]
+) -> tuple[dict[UUID, str], dict[UUID, str]]:
     parts: dict[tuple[str, UUID], list[object]] = defaultdict(list)
     with connection.cursor() as cursor:
         cursor.execute(LEDGER, {"user": user.pk, "until": today})
@@ -130,6 +141,10 @@ def _digests(user: User, today: dt.date, paired: Iterable[Tied]) -> tuple[dict[U
         parts["account", account].append((leg, tie))
         if leg_of is not None:
             parts["instrument", leg_of].append((leg, tie))
+    for one in terms:
+        for named in filter(None, (one.instrument, one.new_instrument)):
+            if ("instrument", UUID(named)) in parts:
+                parts["instrument", UUID(named)].append(one)
     for report in sorted(unexplained(user), key=lambda one: (one.account, str(one.key))):
         told = (report.account, report.key.currency, report.quantity.normalize(), report.reported_as_of)
         place = ("instrument", report.key.instrument) if report.key.instrument else ("account", report.account)
