@@ -21,9 +21,7 @@ class Held:
     gone: int
 
 
-def window(
-    content: ContentInfo, start: date, end: date, completeness: Completeness, coverage: int = 0
-) -> list[Window]:
+def window(content: ContentInfo, start: date, end: date, completeness: Completeness, coverage: int = 0) -> list[Window]:
     """The coverage of `content` as it counts: a declared window loses its last day where the statement was
     generated before that day ended, and that day is inferred.
 

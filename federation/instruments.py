@@ -189,7 +189,8 @@ class _Forest:
             loose = [number for number in bare if not self._is_anchored(number)]
             for position, number in enumerate(loose):
                 partner = next(
-                    (one for one in loose[:position] if self._fits(number, one) and not self.contradict(number, one)), None
+                    (one for one in loose[:position] if self._fits(number, one) and not self.contradict(number, one)),
+                    None,
                 )
                 if partner is not None and self.names[number].naming not in unclear:
                     self.join(partner, number)

@@ -124,7 +124,9 @@ class _Pairing:
             return
         index = {key: number for number, anchor in enumerate(self.anchors) for key in _row_keys(anchor.events)}
         for number, event in enumerate(self.events):
-            partners = {index[other] for key in _row_keys([event]) for other in self.same.get(key, ()) if other in index}
+            partners = {
+                index[other] for key in _row_keys([event]) for other in self.same.get(key, ()) if other in index
+            }
             if partners:
                 self._join(min(partners), number, "decision")
 

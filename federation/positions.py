@@ -50,6 +50,10 @@ class Movements:
                 after = before
         return held + self._sum(after, until)
 
+    def held(self) -> Decimal:
+        """What there is in the end."""
+        return self.carry(Decimal(0), date.min, date.max)
+
     def growth(self, after: date, until: date) -> Decimal:
         """What one unit held at the close of `after` has become by `until`, by splits alone."""
         units = Decimal(1)

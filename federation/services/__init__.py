@@ -3,6 +3,13 @@
 from federation.services.accounts import create_account, delete_account, update_account
 from federation.services.decisions import decide, resolve_conflict, revoke
 from federation.services.instruments import ensure_instrument
+from federation.services.previewing import (
+    Preview,
+    preview_decision,
+    preview_import,
+    preview_link,
+    preview_source,
+)
 from federation.services.rebuilding import differences_from_facts, rebuild
 from federation.services.reconciliation import (
     Reconciled,
@@ -16,6 +23,7 @@ from federation.services.reconciliation import (
 from federation.services.transfers import name_far_side, pair_by_hand, unlink
 
 __all__ = [
+    "Preview",
     "Reconciled",
     "apply_now",
     "bring_up_to_date",
@@ -30,6 +38,10 @@ __all__ = [
     "name_far_side",
     "pair_by_hand",
     "rebuild",
+    "preview_decision",
+    "preview_import",
+    "preview_link",
+    "preview_source",
     "reconcile",
     "resolve_conflict",
     "revoke",

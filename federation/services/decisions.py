@@ -38,14 +38,21 @@ def decide(*, user: User, kind: str, keys: Mapping[str, Any], value: Mapping[str
     {"account", "currency"}, {"rows": [[source, identity]]} or {"reference": [source, reference]}.
     value: {"source"} to choose, {"account"} to link. Raises UnfitDecision.
     """
+    decision = record_decision(user=user, kind=kind, keys=keys, value=value)
+    reconcile(user.pk, cause=CAUSE)
+    return decision
+
+
+def record_decision(
+    *, user: User, kind: str, keys: Mapping[str, Any], value: Mapping[str, Any] | None = None
+) -> Decision:
+    """`decide` without what follows from it."""
     value = dict(value or {})
     named = _checked_keys(user, keys)
     _check(user, kind, named, value)
     with transaction.atomic():
         number = next_fact_number(user_id=user.pk, cause=CAUSE)
-        decision = Decision.objects.create(user=user, kind=kind, keys=named, value=value, number=number)
-    reconcile(user.pk, cause=CAUSE)
-    return decision
+        return Decision.objects.create(user=user, kind=kind, keys=named, value=value, number=number)
 
 
 def revoke(*, decision: Decision) -> Decision:

@@ -51,6 +51,7 @@ class Reconciled:
     facts_version: int
     written: int
     dirty_from: date | None
+    differences: Sequence[ledger.Difference] = ()  # in the order of TABLES
 
 
 def reconcile(user_id: UUID, *, accounts: Collection[UUID] | None = None, cause: str = "facts") -> LedgerVersion | None:
@@ -253,7 +254,7 @@ def _apply(resolved: Resolved, facts: Facts, draft: Draft, read: LedgerState, ca
     state.save(update_fields=["facts_version", "ledger_version", "dirty_from", "dirty_since"])
     advance_runs(user_id=user_id, stage="valuing")
     transaction.on_commit(partial(ledger_changed.send_robust, sender=LedgerState, user_id=user_id), robust=True)
-    return Reconciled(version, facts.number, sum(one.size for one in found) + linked.written, dirty_from)
+    return Reconciled(version, facts.number, sum(one.size for one in found) + linked.written, dirty_from, found)
 
 
 def lock_ledger(user_id: UUID) -> None:

@@ -1,4 +1,4 @@
-"""What the user says beats every rule: editions held back, matches, instruments, proposed accounts (DESIGN 5.2, 5.4 to 5.8)."""
+"""What the user says beats every rule: held editions, matches, instruments, accounts (DESIGN 5.2, 5.4 to 5.8)."""
 
 from decimal import Decimal
 

@@ -78,7 +78,8 @@ def test_twenty_thousand_rows_of_two_sources_cost_as_many_queries_as_two_and_sec
         reconcile(user.pk)
         account = broker.account_links.get().account
         assert account is not None
-        file.account_links.update(automatic=account, evidence={"rule": "institution_reference"})  # as if the institution had issued the reference
+        # as if the institution had issued the reference
+        file.account_links.update(automatic=account, evidence={"rule": "institution_reference"})
         next_fact_number(user_id=user.pk, cause="source")
         started = process_time()
         with CaptureQueriesContext(connection) as asked:

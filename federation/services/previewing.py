@@ -1,0 +1,214 @@
+"""What the ledger would be if: the facts of a change are recorded, the ledger follows, and all of it is rolled back.
+
+The preview runs what the change itself runs, so that it cannot say anything else. Nothing of it is ever committed.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from accounts.models import User
+from federation import ledger, selectors
+from federation.errors import UnfitDecision
+from federation.models import BrokerAccount, Conflict, Decision, Instrument, Transaction
+from federation.positions import Movements
+from federation.services.decisions import record_decision
+from federation.services.reconciliation import Reconciled, bring_up_to_date
+from ingestion.models import ImportRun, JobStatus, Source
+from ingestion.options import ImportOptions
+from ingestion.services.runs import run_import
+from ingestion.services.sources import update_source
+from ingestion.services.undo import undo_import
+from stackmotive.common.ids import uuid7
+
+MOST_SHOWN = 200
+SHOWN = (
+    "kind", "trade_date", "quantity", "price", "currency", "fee", "tax", "cash_amount", "cash_currency", "note",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewedRow:
+    """A ledger row that would be there, be gone, or be different: then `before` holds the fields that differ."""
+
+    id: UUID
+    account: UUID
+    account_name: str
+    instrument: UUID | None
+    symbol: str
+    values: dict[str, Any]  # of SHOWN, nulls left out
+    before: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewedPosition:
+    account: UUID
+    account_name: str
+    instrument: UUID
+    symbol: str
+    before: Decimal
+    after: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewedConflict:
+    kind: str
+    key: str
+    status: str
+    effect_base: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a change would do. The rows are the first MOST_SHOWN by day; the counts are of all."""
+
+    added_count: int = 0
+    removed_count: int = 0
+    changed_count: int = 0
+    added: list[PreviewedRow] = field(default_factory=list)
+    removed: list[PreviewedRow] = field(default_factory=list)
+    changed: list[PreviewedRow] = field(default_factory=list)
+    positions: list[PreviewedPosition] = field(default_factory=list)
+    opened: list[PreviewedConflict] = field(default_factory=list)
+    closed: list[PreviewedConflict] = field(default_factory=list)
+
+
+def preview_decision(*, user: User, kind: str, keys: dict[str, Any], value: dict[str, Any] | None = None) -> Preview:
+    """What a decision would do. Raises UnfitDecision."""
+    return _preview(user, lambda: record_decision(user=user, kind=kind, keys=keys, value=value))
+
+
+def preview_link(*, user: User, source: Source, reference: str, account: BrokerAccount | None) -> Preview:
+    """What linking a reference to `account` would do; null = ignoring it."""
+    keys = {"reference": [str(source.pk), reference]}
+    if account is None:
+        return preview_decision(user=user, kind=Decision.Kind.IGNORE, keys=keys)
+    value = {"account": str(account.pk)}
+    return preview_decision(user=user, kind=Decision.Kind.LINK_ACCOUNT, keys=keys, value=value)
+
+
+def preview_source(*, source: Source, **values: Any) -> Preview:
+    """What another priority of `source`, or believing it or not (enabled), would do."""
+    return _preview(source.user, lambda: update_source(source=source, values=values))
+
+
+def preview_import(*, run: ImportRun) -> Preview:
+    """What bringing in the file of a dry run would do; of any other run, what its undo would do.
+
+    Raises UnfitDecision where the file cannot be brought in, NotUndoable.
+    """
+    if ImportOptions.from_json(run.options).dry_run:
+        return _preview(run.user, lambda: _bring_in(run))
+    return _preview(run.user, lambda: undo_import(run=run))
+
+
+def _bring_in(dry: ImportRun) -> None:
+    run = ImportRun.objects.get(pk=dry.pk)
+    run.pk, run.status = uuid7(), JobStatus.QUEUED
+    run.options = {name: value for name, value in run.options.items() if name != "dry_run"}
+    run.deliveries, run.lease_until, run.finished_at, run.error = 0, None, None, None
+    run.save(force_insert=True)
+    run_import(run_id=run.pk)
+    run.refresh_from_db(fields=["status", "error"])
+    if run.status in (JobStatus.FAILED, JobStatus.NEEDS_MAPPING, JobStatus.QUEUED):
+        detail = (run.error or {}).get("detail", "Other work of yours runs first, or it has open questions.")
+        raise UnfitDecision(f"The file cannot be brought in as it is. {detail}")
+
+
+def _preview(user: User, change: Callable[[], object]) -> Preview:
+    if selectors.is_behind(user.pk):
+        bring_up_to_date(user.pk)
+    with transaction.atomic():
+        change()
+        done = bring_up_to_date(user.pk)
+        found = _described(done)
+        touched = _holdings(done)
+        after = _quantities(touched)
+        symbols = dict(Instrument.objects.filter(pk__in={one for _, one in touched}).values_list("pk", "symbol"))
+        names = dict(BrokerAccount.objects.filter(pk__in={one for one, _ in touched}).values_list("pk", "name"))
+        transaction.set_rollback(True)
+    before = _quantities(touched)
+    found.positions.extend(
+        PreviewedPosition(account, names[account], one, symbols[one], before[account, one], after[account, one])
+        for account, one in sorted(touched, key=lambda key: (names[key[0]], symbols[key[1]], key))
+        if before[account, one] != after[account, one]
+    )
+    return found
+
+
+def _described(done: Reconciled) -> Preview:
+    """The written differences in names, while the accounts and instruments they name are there."""
+    if not done.differences:
+        return Preview()
+    rows, _, _, conflicts = done.differences
+    account, instrument = (ledger.TRANSACTION_COLUMNS.index(name) for name in ("account_id", "instrument_id"))
+    everything = list(rows.all_rows())
+    names = dict(BrokerAccount.objects.filter(pk__in={row[account] for row in everything}).values_list("pk", "name"))
+    wanted = {row[instrument] for row in everything} - {None}
+    symbols = dict(Instrument.objects.filter(pk__in=wanted).values_list("pk", "symbol"))
+    numbers = [(name, ledger.TRANSACTION_COLUMNS.index(name)) for name in SHOWN]
+
+    def shown(row: ledger.Row, old: ledger.Row | None = None) -> PreviewedRow:
+        values = {name: row[number] for name, number in numbers if row[number] not in (None, "")}
+        before = {} if old is None else {name: old[n] for name, n in numbers if old[n] != row[n]}
+        symbol = symbols.get(row[instrument], "")
+        return PreviewedRow(row[0], row[account], names[row[account]], row[instrument], symbol, values, before)
+
+    def first(some: Iterable[ledger.Row]) -> list[ledger.Row]:
+        return sorted(some, key=lambda row: (row[ledger.ROW_DAY], str(row[0])))[:MOST_SHOWN]
+
+    visible = [row for key, row in rows.changed.items() if shown(row, rows.old[key]).before]
+    return Preview(
+        len(rows.inserted),
+        len(rows.gone),
+        len(visible),
+        [shown(row) for row in first(rows.inserted.values())],
+        [shown(row) for row in first(rows.gone.values())],
+        [shown(row, rows.old[row[0]]) for row in first(visible)],
+        opened=_conflicts([*conflicts.inserted.values(), *conflicts.changed.values()], conflicts.old),
+        closed=_conflicts(
+            [*conflicts.gone.values(), *conflicts.old.values()],
+            conflicts.changed,
+        ),
+    )
+
+
+def _conflicts(rows: Sequence[ledger.Row], others: Mapping[Any, ledger.Row]) -> list[PreviewedConflict]:
+    """Of `rows` those that are open and are not among `others` as open ones."""
+    kind, key, status, effect = (ledger.CONFLICT_COLUMNS.index(n) for n in ("kind", "key", "status", "effect_base"))
+    is_open = Conflict.Status.OPEN
+    found = [
+        PreviewedConflict(row[kind], row[key], row[status], row[effect])
+        for row in rows
+        if row[status] == is_open and not (row[0] in others and others[row[0]][status] == is_open)
+    ]
+    return sorted(found, key=lambda one: one.key)
+
+
+def _holdings(done: Reconciled) -> set[tuple[UUID, UUID]]:
+    """(account, instrument) of every ledger row that differs."""
+    account, instrument = (ledger.TRANSACTION_COLUMNS.index(name) for name in ("account_id", "instrument_id"))
+    rows = done.differences[0].all_rows() if done.differences else ()
+    return {(row[account], row[instrument]) for row in rows if row[instrument] is not None}
+
+
+def _quantities(holdings: set[tuple[UUID, UUID]]) -> dict[tuple[UUID, UUID], Decimal]:
+    """Units held by the stored ledger at its end; a split that states its ratio alone multiplies."""
+    changes: dict[tuple[UUID, UUID], list[Any]] = defaultdict(list)
+    ratios: dict[tuple[UUID, UUID], list[Any]] = defaultdict(list)
+    rows = Transaction.objects.filter(
+        account__in={account for account, _ in holdings}, instrument__in={one for _, one in holdings}
+    )
+    for account, one, kind, day, quantity, ratio in rows.values_list(
+        "account", "instrument", "kind", "trade_date", "quantity", "ratio"
+    ):
+        if kind == "split" and quantity is None and ratio:
+            ratios[account, one].append((day, ratio))
+        elif quantity:
+            changes[account, one].append((day, quantity))
+    return {key: Movements(changes[key], ratios[key]).held() for key in holdings}
