@@ -26,7 +26,6 @@ from federation.models import (
 )
 from federation.services.linking import link_transfers
 from federation.services.reconciliation import REBUILD, draft_of, write_draft
-from federation.truth import RULES_VERSION
 from ingestion.models import Source, SourceSetting
 from stackmotive.common.shadows import real, shadow_table, shadow_transaction, shadow_view
 
@@ -161,21 +160,22 @@ def _setting(model: type[models.Model], parent: str, key: str, moment: Moment, *
     )
 
 
-def take_market_version(*, user_id: UUID, market_number: int) -> int | None:
-    """A version of the same ledger under newer shared prices and rates; None where there is no ledger yet.
+def take_market_version(*, user_id: UUID, read: int, market_number: int) -> int | None:
+    """A version of the same ledger under newer shared prices and rates; None where the ledger is no longer version
+    `read`, or its version includes them already.
 
     Call inside the transaction that writes the figures; holds the ledger's state until commit.
     """
     state = LedgerState.objects.select_for_update().get(pk=user_id)
     before = LedgerVersion.objects.filter(user=user_id, number=state.ledger_version).first()
-    if before is None or before.market_number >= market_number:
+    if before is None or before.number != read or before.market_number >= market_number:
         return None
     version = LedgerVersion.objects.create(
         user_id=user_id,
         number=before.number + 1,
         fact_number=state.facts_version,
         market_number=market_number,
-        rules_version=RULES_VERSION,
+        rules_version=before.rules_version,
         content_hash=before.content_hash,
         cause=MARKET,
     )
