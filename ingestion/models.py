@@ -267,7 +267,7 @@ class ImportRun(models.Model):
     layout = models.CharField(max_length=40, blank=True)
     parser_version = models.PositiveSmallIntegerField(default=1)  # of the adapter that read the bytes last
     digest = models.CharField(max_length=64, blank=True)  # of the content
-    content = models.ForeignKey(Content, models.PROTECT, null=True, related_name="runs")
+    content = models.ForeignKey(Content, models.RESTRICT, null=True, related_name="runs")
     rows = models.PositiveIntegerField(default=0)  # = staged + unchanged + rejected + ignored
     staged = models.PositiveIntegerField(default=0)
     unchanged = models.PositiveIntegerField(default=0)
