@@ -15,6 +15,7 @@ from django.db.models import F, Q
 from accounts.facts import market_number
 from accounts.models import User
 from federation.models import Conflict, LedgerState
+from federation.services.versions import take_market_version
 from ingestion.models import Content
 from ingestion.services import finish_runs
 from notifications import push
@@ -103,12 +104,15 @@ def _refresh_once(*, user_id: UUID, everything: bool) -> tuple[dt.date | None, i
         market_number=market,
         inputs=touched.inputs | {"unvalued": _unvalued(figures)},
     )
-    LedgerState.objects.filter(pk=user_id).update(valued_version=state.ledger_version, market_version=market)
+    version = state.ledger_version
+    if done.market_number < market and (touched.accounts or touched.instruments):
+        version = take_market_version(user_id=user_id, read=version, market_number=market) or version
+    LedgerState.objects.filter(pk=user_id).update(valued_version=version, market_version=market)
     # Whatever became dirty while this ran stays so.
     LedgerState.objects.filter(Q(dirty_since=state.dirty_since), pk=user_id, ledger_version=F("valued_version")).update(
         dirty_from=None, dirty_since=None
     )
-    return state.dirty_from, state.ledger_version, True
+    return state.dirty_from, version, True
 
 
 def _unvalued(figures: Figures) -> list[str]:
