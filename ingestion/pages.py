@@ -23,7 +23,7 @@ from ingestion.models import OPEN_STATUSES, ImportRow, ImportRun, Source, SyncRu
 from ingestion.options import ImportOptions
 from ingestion.previews import FilePreview, answers_of, shown_preview
 from ingestion.run_cards import MOST_PROBLEMS, run_cards, run_report
-from ingestion.source_cards import moved_priorities, source_cards, sync_card
+from ingestion.source_cards import source_cards, sync_card
 from stackmotive.common.limits import take_costly
 from stackmotive.common.page_filters import kept_query
 from stackmotive.common.problems import Invalid, NotFound, Problem
@@ -219,17 +219,9 @@ def own_source(user: User, source_id: UUID) -> Source:
 @require_POST
 @signed_in
 def source_priority(request: HttpRequest, user: User, source_id: UUID) -> HttpResponse:
-    """Give a source a number, or move it one place up or down."""
+    """Give a source another number."""
     may_change_sources(user)
-    source = own_source(user, source_id)
-    asked = request.POST.get("move", "")
-    if asked:
-        ordered = list(selectors.sources(user_id=user.pk))
-        by_id = {one.pk: one for one in ordered}
-        for pk, number in moved_priorities(ordered, source.pk, up=asked == "up").items():
-            services.update_source(source=by_id[pk], values={"priority": number})
-    else:
-        services.update_source(source=source, values={"priority": stated_priority(request)})
+    services.update_source(source=own_source(user, source_id), values={"priority": stated_priority(request)})
     return sources_answer(request, user, "Order changed", "Your figures follow in a moment.")
 
 

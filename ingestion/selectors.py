@@ -1,6 +1,6 @@
 """What a user may see of sources, runs, profiles and contents, ready to show in a constant number of queries."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -123,6 +123,23 @@ def manual_contents(*, user_id: UUID, uid: UUID | None = None) -> QuerySet[Conte
     """Rows typed by hand that count, oldest first; of one row where `uid` names it."""
     rows = Content.objects.filter(source__user=user_id, scope="manual").in_force()
     return (rows.filter(digest__startswith=f"manual:{uid}:") if uid else rows).order_by("id")
+
+
+def contents_to_replay(*, versions: Mapping[str, int], user_id: UUID | None = None) -> list[Content]:
+    """Contents in force that an older version of their adapter read; oldest arrival first. versions: by layout."""
+    older = Q(pk__in=())
+    for layout, version in versions.items():
+        older |= Q(layout=layout, parser_version__lt=version)
+    found = Content.objects.filter(older).in_force().select_related("source__user")
+    if user_id:
+        found = found.filter(source__user=user_id)
+    return list(found.order_by("arrived_number", "id"))  # type: ignore[misc]  # annotated by in_force()
+
+
+def replayable_run(*, content: Content, version: int) -> ImportRun | None:
+    """The run that brought `content` last, with its bytes, unless this version of the adapter has read them."""
+    runs = ImportRun.objects.filter(content=content, undone_at=None, parser_version__lt=version)
+    return runs.exclude(raw=None).order_by("-fact_number").first()
 
 
 def claimable_runs() -> QuerySet[ImportRun]:

@@ -69,8 +69,8 @@ class SourceCard:
     rank: int
     priority: int
     ties: bool  # another source has the same number
-    is_first: bool
-    is_last: bool
+    earlier: int | None  # the number that puts it before its neighbor; None where there is none
+    later: int | None
     enabled: bool
     health: str
     tone: str
@@ -150,8 +150,8 @@ def card(
         rank=place + 1,
         priority=source.priority,
         ties=numbers.count(source.priority) > 1,
-        is_first=place == 0,
-        is_last=place == len(numbers) - 1,
+        earlier=numbers[place - 1] - 1 if place and numbers[place - 1] else None,
+        later=numbers[place + 1] + 1 if place + 1 < len(numbers) else None,
         enabled=source.enabled,
         health=health,
         tone=tone,
@@ -164,23 +164,6 @@ def card(
         rows=rows,
         reports=reports,
     )
-
-
-def moved_priorities(ordered: Sequence[Source], moved: UUID, *, up: bool) -> dict[UUID, int]:
-    """Source -> its new number, so that `moved` changes places with its neighbor. Empty where there is none.
-
-    ordered: as they are believed. Sources of one number stay so, but for the two.
-    """
-    place = next(number for number, one in enumerate(ordered) if one.pk == moved)
-    first, second = (place - 1, place) if up else (place, place + 1)
-    if first < 0 or second >= len(ordered):
-        return {}
-    before, after = ordered[first], ordered[second]
-    if before.priority != after.priority:
-        return {before.pk: after.priority, after.pk: before.priority}
-    if after.priority:
-        return {after.pk: after.priority - 1}
-    return {before.pk: 1}
 
 
 def sync_card(user: User) -> SyncCard | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from django.db import connection, models, transaction
+from django.utils import timezone
 from psycopg import sql
 
 from accounts.facts import next_fact_number
@@ -102,11 +103,12 @@ def stage(
     default_account: UUID | None = None,
     run: ImportRun | None = None,
     cause: str = "import",
+    arrived_at: dt.datetime | None = None,
 ) -> Staged:
     """Store what `statement` said as one content of `source` and let it arrive. Call inside a transaction.
 
     batch: `identity.prepare(statement, ...)` with the same default account. A known content is not written again; its
-    new arrival is a fact all the same.
+    new arrival is a fact all the same. arrived_at: when it first came, where it only is read anew.
     """
     assert transaction.get_connection().in_atomic_block  # noqa: S101  # the lock is the transaction's
     lock_source(source.pk)
@@ -132,7 +134,10 @@ def stage(
         write(content_id=content.pk, batch=batch, uids=known.uids)
     changes_nothing = arrived is not None and is_newest(content, arrived)
     number = next_fact_number(user_id=source.user_id, cause=cause)
-    Arrival.objects.create(content=content, run=run, number=number, generated_at=statement.generated_at)
+    Arrival.objects.create(
+        content=content, run=run, number=number, generated_at=statement.generated_at,
+        arrived_at=arrived_at or timezone.now(),
+    )  # fmt: skip
     return Staged(content, count(batch=batch, statement=statement, known=known), number, changes_nothing)
 
 

@@ -3,6 +3,7 @@
 from ingestion.services.manual import StagedManual, stage_manual_position, stage_manual_transaction, withdraw_manual
 from ingestion.services.preview import Preview, preview_import
 from ingestion.services.pulls import SourceTest, fail_pull, pull_source, try_source
+from ingestion.services.replay import Replay, replay_content
 from ingestion.services.runs import advance_runs, finish_runs, run_import
 from ingestion.services.sources import create_source, default_source, retire_source, update_source
 from ingestion.services.sync_runs import (
@@ -18,6 +19,7 @@ from ingestion.services.uploads import answer_import, cancel_import, open_import
 
 __all__ = [
     "Preview",
+    "Replay",
     "SourceTest",
     "StagedManual",
     "advance_runs",
@@ -35,6 +37,7 @@ __all__ = [
     "preview_import",
     "pull_source",
     "purge_import",
+    "replay_content",
     "retire_source",
     "retry_import",
     "run_import",
