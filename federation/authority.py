@@ -85,20 +85,20 @@ def judge(
 
 def agree(first: Decimal, second: Decimal) -> bool:
     """Whether two amounts or prices differ by no more than the coarser one's precision (at least 0.01)."""
-    return _equal(first, second, max(MINOR_PLACES, min(_places(first), _places(second))))
+    return first == second or _equal(first, second, max(MINOR_PLACES, min(_places(first), _places(second))))
 
 
 def agree_in_units(first: Decimal, second: Decimal) -> bool:
     """Whether two quantities differ by no more than the coarser one's precision: 0.123 and 0.1234 do, 1 and
     1.4 do not.
     """
+    if first == second:
+        return True
     places = min(_places(first), _places(second))
-    return first == second or (places >= UNIT_PLACES and _equal(first, second, places))
+    return places >= UNIT_PLACES and _equal(first, second, places)
 
 
 def _equal(first: Decimal, second: Decimal, places: int) -> bool:
-    if first == second:
-        return True
     quantum = Decimal(1).scaleb(-places)
     return first.quantize(quantum, ROUND_HALF_EVEN) == second.quantize(quantum, ROUND_HALF_EVEN)
 

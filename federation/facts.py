@@ -334,7 +334,7 @@ def _named_account(reference: str, resolved: Resolved) -> UUID | None:
 
 
 OF_INSTRUMENTS = (Decision.Kind.MERGE_INSTRUMENTS, Decision.Kind.SPLIT_INSTRUMENT)
-TOLD_CAUSES = ("import", "manual", "undo", "decision", "account")
+TOLD_CAUSES = ("import", "manual", "undo", "decision", "account", "instrument")
 """Causes of fact numbers whose facts name the accounts they touch; after any other one all are computed."""
 
 

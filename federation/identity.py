@@ -23,7 +23,8 @@ def legs(
     for row in booked:
         members.setdefault(row.identity, []).append(row)
     speaking = {
-        identity: max(rows, key=lambda row: (editions[row.content], row.id)) for identity, rows in members.items()
+        identity: rows[0] if len(rows) == 1 else max(rows, key=lambda row: (editions[row.content], row.id))
+        for identity, rows in members.items()
     }
     for row in others:
         if row.identity in members:
@@ -31,8 +32,11 @@ def legs(
     result = []
     for identity, rows in members.items():
         row = speaking[identity]
-        first = min(rows, key=lambda row: row.id)
         content = contents[row.content]
+        if len(rows) == 1:
+            result.append(Leg(row, row.id, row.uid, (row.id,), content.descending, content.layout))
+            continue
+        first = min(rows, key=lambda row: row.id)
         ids = tuple(sorted(one.id for one in rows))
         result.append(Leg(row, first.id, first.uid, ids, content.descending, content.layout))
     result.sort(key=lambda leg: leg.first)

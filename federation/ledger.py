@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import date
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -211,8 +212,7 @@ def _same(table: Table) -> sql.Composable:
 
 
 def transaction_rows(rows: Iterable[LedgerRow]) -> list[Row]:
-    names = [field.name for field in fields(LedgerRow)]
-    return [tuple(getattr(row, name) for name in names) for row in rows]
+    return list(map(attrgetter(*(field.name for field in fields(LedgerRow))), rows))
 
 
 # --- what a ledger says, whatever its ids ----------------------------------------------------------

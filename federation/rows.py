@@ -183,7 +183,7 @@ class Event:
 
     @property
     def first(self) -> int:
-        return min(leg.first for leg in self.legs)
+        return self.legs[0].first if len(self.legs) == 1 else min(leg.first for leg in self.legs)
 
 
 @dataclass(slots=True)

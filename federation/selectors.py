@@ -257,6 +257,12 @@ def instruments(user: User) -> QuerySet[Instrument]:
     return Instrument.objects.filter(Q(user=user) | Q(user=None)).order_by("symbol", "pk")
 
 
+def own_instruments(user: User) -> QuerySet[Instrument]:
+    """The user's private instruments, with the ways sources name them and what they were called."""
+    rows = Instrument.objects.filter(user=user).prefetch_related("links__source", "attribute_facts")
+    return rows.order_by("symbol", "pk")
+
+
 def resolve_instrument(user: User, named: UUID | InstrumentRef) -> tuple[Instrument, Listing | None]:
     """The instrument and listing that an id or a name means to `user`: identifiers first, then a ticker that
     fits one.

@@ -4,12 +4,14 @@ from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from federation.api import views
+from federation.api.instruments import OwnInstrumentViewSet
 from federation.api.preview import PreviewView
 
 router = SimpleRouter()
 router.register("conflicts", views.ConflictViewSet, basename="api-conflict")
 router.register("decisions", views.DecisionViewSet, basename="api-decision")
 router.register("account-links", views.AccountLinkViewSet, basename="api-account-link")
+router.register("instruments", OwnInstrumentViewSet, basename="api-own-instrument")
 router.register("versions", views.LedgerVersionViewSet, basename="api-ledger-version")
 
 urlpatterns = [

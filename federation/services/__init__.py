@@ -2,7 +2,12 @@
 
 from federation.services.accounts import create_account, delete_account, update_account
 from federation.services.decisions import decide, resolve_conflict, revoke
-from federation.services.instruments import ensure_instrument
+from federation.services.instruments import (
+    describe_instrument,
+    ensure_instrument,
+    merge_instruments,
+    split_instrument,
+)
 from federation.services.previewing import (
     Preview,
     preview_decision,
@@ -30,11 +35,13 @@ __all__ = [
     "create_account",
     "decide",
     "delete_account",
+    "describe_instrument",
     "differences",
     "differences_from_facts",
     "draft_of",
     "ensure_instrument",
     "lock_ledger",
+    "merge_instruments",
     "name_far_side",
     "pair_by_hand",
     "rebuild",
@@ -45,6 +52,7 @@ __all__ = [
     "reconcile",
     "resolve_conflict",
     "revoke",
+    "split_instrument",
     "unlink",
     "update_account",
 ]

@@ -1,8 +1,10 @@
 """Bringing the ledger up to date with the facts (DESIGN 5.1, 5.12)."""
 
+import gc
 import hashlib
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -74,12 +76,27 @@ def bring_up_to_date(
         touched = None if is_full else touched_accounts(resolved, since=state.facts_version)
         if touched is not None and accounts is not None:
             touched |= set(accounts)
-        facts = load(resolved, touched)
-        draft = _draft(resolved, facts, compute(facts))
-        done = _apply(resolved, facts, draft, state, cause)
+        with without_collection():
+            facts = load(resolved, touched)
+            draft = _draft(resolved, facts, compute(facts))
+            done = _apply(resolved, facts, draft, state, cause)
         if done is not None:
             return done
     raise LedgerBusy("Try again in a moment: new facts came in while the ledger was computed.")
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """No cyclic garbage collection meanwhile: hundreds of thousands of live rows, none in a cycle, cost a third of
+    the time to walk again and again.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def apply_now(user_id: UUID, *, accounts: Collection[UUID]) -> Reconciled | None:

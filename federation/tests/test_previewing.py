@@ -7,12 +7,11 @@ import pytest
 from rest_framework.test import APIClient
 
 from accounts.models import User
-from federation.models import Conflict, Decision, LedgerVersion, Transaction
+from federation.models import Claim, Conflict, Decision, LedgerVersion, ReportedBalance, Transaction
 from federation.selectors import withdrawn_rows
 from federation.services import Preview, preview_decision, preview_source, reconcile
 from federation.services.decisions import decide
 from federation.tests.factories import covers, make_source, stage, trade
-from federation.tests.test_properties import stored
 from federation.tests.test_views import disputed
 from ingestion.models import Source
 from ingestion.services.sources import update_source
@@ -21,6 +20,16 @@ pytestmark = pytest.mark.django_db
 Api = Callable[..., APIClient]
 ADDRESS = "/api/federation/preview/"
 FIELDS = ("quantity", "price", "cash_amount")
+
+
+def stored(user: User) -> list[list[tuple[object, ...]]]:
+    """Every derived row, ids included."""
+    return [
+        list(Transaction.objects.filter(user=user).order_by("id").values_list()),
+        list(Claim.objects.filter(transaction__user=user).order_by("staged").values_list()),
+        list(ReportedBalance.objects.filter(user=user).order_by("id").values_list()),
+        list(Conflict.objects.filter(user=user).order_by("id").values_list()),
+    ]
 
 
 def told(user: User) -> dict[object, dict[str, Any]]:

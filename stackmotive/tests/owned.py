@@ -96,6 +96,13 @@ def decision(owner: "User") -> Mapping[str, str]:
     return {"id": str(decide(user=owner, kind="choose", keys={"key": key}, value={"source": source}).pk)}
 
 
+def own_instrument(owner: "User") -> Mapping[str, str]:
+    from federation.models import Instrument
+
+    account_link(owner)
+    return {"id": str(Instrument.objects.filter(user=owner).latest("pk").pk)}
+
+
 def account_link(owner: "User") -> Mapping[str, str]:
     from federation.models import AccountLink
     from federation.services import reconcile
@@ -148,6 +155,7 @@ OWNED: dict[str, Maker] = {
     "/api/federation/account-links/{id}/": account_link,
     "/api/federation/conflicts/{id}/": conflict,
     "/api/federation/decisions/{id}/": decision,
+    "/api/federation/instruments/{id}/": own_instrument,
     "/api/federation/versions/{number}/": ledger_version,
     "/api/notifications/{id}/": notification,
     "/api/portfolio/accounts/{id}/": broker_account,
