@@ -7,12 +7,14 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import F
+from django.utils import timezone
 
 from accounts.models import FactVersion, User
 from federation.models import LedgerVersion, Transaction
-from federation.services.versions import Moment
+from federation.services.versions import Moment, moment_at
 from portfolio import selectors
 from portfolio.services.past import figures_then
+from portfolio.valuation_day import end_of_day
 
 MOST_LISTED = 500
 HEADLINES = (
@@ -40,29 +42,10 @@ def changes(*, since: Moment, until: Moment) -> dict[str, Any]:
     The day is the same on both sides, so that what a figure moved by is what was learnt and not what the market did.
     """
     before, after = _known(since), _known(replace(until, at=since.at))
-    both = before.rows.keys() & after.rows.keys()
-    changed = [key for key in both if _facts(before.rows[key]) != _facts(after.rows[key])]
-    added, removed = after.rows.keys() - before.rows.keys(), before.rows.keys() - after.rows.keys()
     return {
         "since": _moment(since),
         "until": _moment(until),
-        "as_of": before.day,
-        "currency": after.figures["currency"],
-        "counts": {"added": len(added), "removed": len(removed), "changed": len(changed)},
-        "added": _listed(added, after),
-        "removed": _listed(removed, before),
-        "changed": [
-            {"before": before.rows[row["id"]], "after": row, "fields": _differing(before.rows[row["id"]], row)}
-            for row in _listed(changed, after)
-        ],
-        "figures": {
-            name: {
-                "before": before.figures[name],
-                "after": after.figures[name],
-                "change": _difference(before.figures, after.figures, name),
-            }
-            for name in HEADLINES
-        },
+        **compared(before, after),
         "facts": list(
             FactVersion.objects.filter(user=since.user_id, number__gt=since.fact_number, number__lte=until.fact_number)
             .order_by("-number")
@@ -80,10 +63,48 @@ def changes(*, since: Moment, until: Moment) -> dict[str, Any]:
     }
 
 
+def moved_by_rules(*, user: User) -> dict[str, Any]:
+    """What computing ledger and figures again by the rules of this program would change. Writes nothing."""
+    before = _read(user)
+    at = min(end_of_day(user, before.day), timezone.now())
+    after = _known(replace(moment_at(user_id=user.pk, at=timezone.now()), at=at))
+    return compared(before, after)
+
+
+def compared(before: Known, after: Known) -> dict[str, Any]:
+    """Rows and headline figures that differ, as the API tells them."""
+    both = before.rows.keys() & after.rows.keys()
+    changed = [key for key in both if _facts(before.rows[key]) != _facts(after.rows[key])]
+    added, removed = after.rows.keys() - before.rows.keys(), before.rows.keys() - after.rows.keys()
+    return {
+        "as_of": before.day,
+        "currency": after.figures["currency"],
+        "counts": {"added": len(added), "removed": len(removed), "changed": len(changed)},
+        "added": _listed(added, after),
+        "removed": _listed(removed, before),
+        "changed": [
+            {"before": before.rows[row["id"]], "after": row, "fields": _differing(before.rows[row["id"]], row)}
+            for row in _listed(changed, after)
+        ],
+        "figures": {
+            name: {
+                "before": before.figures[name],
+                "after": after.figures[name],
+                "change": _difference(before.figures, after.figures, name),
+            }
+            for name in HEADLINES
+        },
+    }
+
+
 def _known(moment: Moment) -> Known:
     with figures_then(moment) as user:
-        found = selectors.summary(user=user).as_dict()
-        return Known(found["as_of"], _rows(user), {name: found[name] for name in (*HEADLINES, "currency")})
+        return _read(user)
+
+
+def _read(user: User) -> Known:
+    found = selectors.summary(user=user).as_dict()
+    return Known(found["as_of"], _rows(user), {name: found[name] for name in (*HEADLINES, "currency")})
 
 
 def _rows(user: User) -> dict[UUID, dict[str, Any]]:

@@ -1,0 +1,60 @@
+"""`rebuild --report`: what a change of rules moves, before it is applied."""
+
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from accounts.models import User
+from federation.models import LedgerState, LedgerVersion, Transaction
+from federation.services import reconcile
+from portfolio import services
+from portfolio.models import Position
+from portfolio.tests.test_known_at import book, new_account, signed_in
+
+pytestmark = pytest.mark.django_db
+
+
+def report(user: User) -> list[str]:
+    out = StringIO()
+    call_command("rebuild", "--report", "--user", user.email, stdout=out)
+    return out.getvalue().splitlines()
+
+
+def other_rules(user: User) -> None:
+    """A ledger as rules that count a unit more would have made it."""
+    Transaction.objects.filter(user=user, kind="buy").update(quantity=11)
+    LedgerState.objects.filter(pk=user.pk).update(dirty_from="2024-03-01")
+    services.refresh(user_id=user.pk)
+
+
+def test_a_report_lists_rows_and_figures_and_writes_nothing(owner: User) -> None:
+    client = signed_in(owner)
+    book(client, new_account(client))
+    reconcile(owner.pk)
+    services.refresh(user_id=owner.pk)
+    assert report(owner) == ["0 of 1 users would see a change. Nothing was written."]
+    other_rules(owner)
+    rules = LedgerVersion.objects.filter(user=owner).latest("number").rules_version
+    day = Position.objects.get(user=owner).as_of
+    expected = [
+        f"rules {rules} -> {rules}, figures of {day}",
+        "0 rows added, 0 removed, 1 changed",
+        "~ 2024-03-01 buy 11 ACME Main: quantity 11 -> 10",
+        "market_value 550 -> 500 USD",
+        "total_value 50 -> 0 USD",
+        "total_gain 50 -> 0 USD",
+        "unrealized_gain 50 -> 0 USD",
+    ]
+    assert report(owner)[:-1] == [f"owner@example.org: {line}" for line in expected]
+    assert Position.objects.get(user=owner).quantity == 11
+    call_command("rebuild", "--user", owner.email, stdout=StringIO())
+    assert Position.objects.get(user=owner).quantity == 10
+    assert report(owner) == ["0 of 1 users would see a change. Nothing was written."]
+
+
+def test_a_report_and_a_check_are_not_asked_together(owner: User) -> None:
+    with pytest.raises(CommandError, match="not allowed with"):
+        call_command("rebuild", "--report", "--check")
+    with pytest.raises(CommandError, match="Nobody logs in"):
+        call_command("rebuild", "--report", "--user", "nobody@example.org")
