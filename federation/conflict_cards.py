@@ -39,6 +39,7 @@ class Side:
     is_public: bool
     as_of: date | None
     won: bool
+    row: str = ""  # the row that the conflict's own row may be one with
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class ConflictCard:
     can_choose: bool
     can_book: bool
     can_ignore: bool
+    can_accept: bool
     remembers: bool
     decision: UUID | None
     transaction: UUID | None
@@ -126,6 +128,9 @@ def background(user: User, rows: Iterable[Conflict]) -> Background:
                 booked.add(UUID(first))
         elif about in ("row", "match"):
             told.add((first, second))
+            told |= {(str(one.get("source")), one["row"]) for one in row.candidates if one.get("row")}
+        elif about == "transfer":
+            booked |= {UUID(one["row"]) for one in row.candidates if one.get("row")}
     staged = StagedTransaction.objects.none()
     if told:
         named = Q(content__source__user=user, identity__in={identity for _, identity in told})
@@ -172,7 +177,7 @@ def group(rows: Sequence[Conflict], currency: str, about: Background) -> Conflic
 def card(row: Conflict, about: Background) -> ConflictCard:
     is_open = row.status == Conflict.Status.OPEN
     is_row = row.kind in ROW_KINDS
-    told = tuple(side(row, one, about) for one in row.candidates)
+    told = tuple(side(row, one, about, place) for place, one in enumerate(row.candidates))
     what, detail = described(row, told, about)
     winner = about.sources.get(str(row.winner), "") if row.winner else ""
     loser = next((one.source_name for one in told if not one.won), ANOTHER)
@@ -185,16 +190,18 @@ def card(row: Conflict, about: Background) -> ConflictCard:
         reason=reason(row.rule, winner=winner or "the first source", loser=loser),
         status=row.status,
         effect=row.effect_base,
-        can_choose=not is_row and len({one.source for one in told}) > 1,
-        can_book=is_open and row.kind == "only_in_one_source",
+        can_choose=not is_row and row.kind != "mass_withdrawal" and len({one.source for one in told}) > 1,
+        can_book=is_open and row.kind in ROW_KINDS and not row.key.startswith("transfer:"),
         can_ignore=is_open,
+        can_accept=is_open and row.kind == "mass_withdrawal",
         remembers=row.kind in ("quantity", "cash"),
         decision=about.decisions.get(row.key) if row.status == Conflict.Status.RESOLVED else None,
         transaction=booked.pk if booked else None,
     )
 
 
-def side(row: Conflict, told: Mapping[str, str], about: Background) -> Side:
+def side(row: Conflict, told: Mapping[str, str], about: Background, place: int) -> Side:
+    """place: 0 is the row that a question is about, the others are those it may be one with."""
     source = str(told.get("source", ""))
     value, is_public = shown_value(row, told, about)
     try:
@@ -202,7 +209,11 @@ def side(row: Conflict, told: Mapping[str, str], about: Background) -> Side:
     except ValueError:
         as_of = None
     name = about.sources.get(source, "A source")
-    return Side(source, name, value, is_public, as_of, won=row.winner is not None and source == str(row.winner))
+    if row.kind == "mass_withdrawal":
+        return Side(source, ("As it is", "With the new statement")[place > 0], f"{value} rows", True, as_of, place == 0)
+    partner = told.get("row", "") if row.kind == "ambiguous" and place else ""
+    won = row.winner is not None and source == str(row.winner)
+    return Side(source, name, value, is_public, as_of, won, partner)
 
 
 def shown_value(row: Conflict, told: Mapping[str, str], about: Background) -> tuple[str, bool]:
@@ -219,14 +230,14 @@ def shown_value(row: Conflict, told: Mapping[str, str], about: Background) -> tu
         if about_row[2] == "price":
             return price_text(value, booked.currency), True
         return money_text(value, booked.cash_currency or booked.currency), False
-    staged = staged_of(row, told, about)
-    if staged is not None and staged.quantity is None:
-        return money_text(value, staged.cash_currency or staged.currency, signed=True), False
+    stated_row = staged_of(row, told, about) or booked
+    if row.kind in ROW_KINDS and stated_row is not None and stated_row.quantity is None:
+        return money_text(value, stated_row.cash_currency or stated_row.currency, signed=True), False
     return quantity_text(value), False
 
 
 def transaction_of(row: Conflict, about: Background) -> Transaction | None:
-    first = row.key.split(":")[1] if row.key.startswith("transaction:") else ""
+    first = row.key.split(":")[1] if row.key.startswith(("transaction:", "transfer:")) else ""
     with suppress(ValueError):
         return about.transactions.get(UUID(first))
     return None
@@ -261,11 +272,14 @@ def described(row: Conflict, told: Sequence[Side], about: Background) -> tuple[s
     if staged is not None:
         words = with_article(row_words(staged.kind, staged.trade_date))
         if row.kind == "only_in_one_source":
-            return f"{words.capitalize()[0]}{words[1:]} that only {told[0].source_name} has", in_full(staged)
+            return f"{words[0].upper()}{words[1:]} that only {told[0].source_name} has", in_full(staged)
         if row.kind == "ambiguous":
-            return f"{words.capitalize()[0]}{words[1:]} that fits several rows", in_full(staged)
+            return f"{words[0].upper()}{words[1:]} that fits several rows", in_full(staged)
     if row.kind == "mass_withdrawal":
-        return "A statement that would take much away", "It waits until you accept or ignore it."
+        return "A statement that would take much away", "It waits until you say whether it counts."
+    if row.key.startswith("transfer:") and booked is not None:
+        words = with_article(row_words(booked.kind, booked.trade_date))
+        return f"{words[0].upper()}{words[1:]} with several partners", "Which of your own rows is its other side?"
     return row.kind.replace("_", " ").capitalize(), f"{names} differ." if names else ""
 
 

@@ -12,6 +12,12 @@ from federation.reasons import row_words, with_article
 from ingestion.models import Source, StagedTransaction
 
 MOST = 100
+TRANSFER_WORDS = {
+    "pair": "a transfer between your own accounts",
+    "apart": "no transfer between your own accounts",
+    "income": "income from outside",
+    "payment": "a payment to somebody else",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,14 @@ def line(one: Decision, names: Names) -> str:
             return f"Ignore {about}."
         case Decision.Kind.BOOK:
             return f"Book {about} although only one source has it."
+        case Decision.Kind.ACCEPT:
+            return "Let a statement count although it takes much away."
+        case Decision.Kind.SAME:
+            return f"{about[:1].upper()}{about[1:]} is the same row in both sources."
+        case Decision.Kind.DIFFERENT:
+            return f"{about[:1].upper()}{about[1:]} stays apart from the row that looks like it."
+        case Decision.Kind.PAIR_TRANSFER:
+            return f"{about[:1].upper()}{about[1:]}: {TRANSFER_WORDS.get(one.value.get('as', ''), 'a transfer')}."
         case Decision.Kind.LINK_ACCOUNT:
             account = names.accounts.get(one.value.get("account", ""), "an account")
             return f"{about[:1].upper()}{about[1:]} means {account}."

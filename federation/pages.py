@@ -20,13 +20,22 @@ from federation.conflict_cards import sections
 from federation.coverage_board import coverage_board
 from federation.decision_lines import decision_lines
 from federation.errors import UnfitDecision
-from federation.models import Conflict
+from federation.link_cards import link_board, proposal_count
+from federation.models import AccountLink, BrokerAccount, Conflict, Decision
+from federation.preview_cards import preview_card
+from ingestion.selectors import sources
+from stackmotive.common.limits import take_costly
 from stackmotive.common.page_filters import kept_query
 from stackmotive.common.problems import NotFound
 
+ACTIONS = ("choose", "match", "book", "accept", "ignore")
+REMEMBERED = ("quantity", "cash")  # kinds whose choice may end with the reports compared
 DONE = {
     "choose": ("Your word counts", "The ledger follows it already; your figures follow in a moment."),
     "book": ("Booked", "The row is part of your ledger now; your figures follow in a moment."),
+    "match": ("Joined", "The rows count as one now; your figures follow in a moment."),
+    "accept": ("It counts now", "Your figures follow in a moment."),
+    "link": ("Noted", "The source's rows count for that account; your figures follow in a moment."),
     "ignore": ("Ignored", "It stays as it is. You can undo this below."),
     "undo": ("Undone", "The rules decide again; your figures follow in a moment."),
 }
@@ -49,6 +58,7 @@ def list_context(user: User) -> dict[str, object]:
         "user": user,
         "sections": sections(user),
         "decisions": decision_lines(user),
+        "links": link_board(user),
         "may_decide": user.effective_tier >= Tier.OPERATOR,
     }
 
@@ -65,8 +75,10 @@ def reconciliation_page(request: HttpRequest, user: User) -> HttpResponse:
 @require_safe
 @signed_in
 def conflict_count(request: HttpRequest, user: User) -> HttpResponse:
-    """How many conflicts are open, for the navigation; nothing for none."""
-    count = selectors.open_conflicts(user).count() if user.effective_tier >= Tier.NAVIGATOR else 0
+    """How many questions are open, for the navigation; nothing for none."""
+    count = 0
+    if user.effective_tier >= Tier.NAVIGATOR:
+        count = selectors.open_conflicts(user).count() + proposal_count(user)
     return render(request, "federation/_count.html", {"count": count})
 
 
@@ -75,28 +87,152 @@ def conflict_count(request: HttpRequest, user: User) -> HttpResponse:
 def conflict_resolve(request: HttpRequest, user: User, conflict_id: UUID) -> HttpResponse:
     """Settle a conflict by the button that was pressed. Raises NotFound for another user's."""
     may_decide(user)
-    conflict = selectors.conflicts(user).filter(pk=conflict_id).first()
-    if conflict is None:
-        raise NotFound("This disagreement is gone. Reload the page.")
-    action = next((name for name in ("choose", "book", "ignore") if request.POST.get(name)), "")
-    services.resolve_conflict(
-        conflict=conflict,
-        action=action,
-        source=chosen_source(request, conflict),
-        remember=bool(request.POST.get("remember")) or conflict.kind not in ("quantity", "cash"),
-    )
+    conflict = own_conflict(user, conflict_id)
+    action = next((name for name in ACTIONS if request.POST.get(name)), "")
+    if conflict.key.startswith("transfer:") and action in ("match", "ignore"):
+        settle_transfer(user, conflict, partner=request.POST.get("match", ""))
+    else:
+        services.resolve_conflict(
+            conflict=conflict,
+            action=action,
+            source=chosen_source(conflict, request.POST.get("choose", "")),
+            match=request.POST.get("match") or None,
+            remember=bool(request.POST.get("remember")) or conflict.kind not in REMEMBERED,
+        )
     return answered(request, user, action)
 
 
-def chosen_source(request: HttpRequest, conflict: Conflict) -> UUID | None:
+def own_conflict(user: User, conflict_id: UUID) -> Conflict:
+    """Raises NotFound for another user's, and for one that is gone."""
+    conflict = selectors.conflicts(user).filter(pk=conflict_id).first()
+    if conflict is None:
+        raise NotFound("This disagreement is gone. Reload the page.")
+    return conflict
+
+
+def settle_transfer(user: User, conflict: Conflict, *, partner: str) -> None:
+    """Pair a leg with the partner that was chosen; with none, it belongs to no transfer. Raises UnfitDecision."""
+    legs = [str(one["row"]) for one in conflict.candidates]
+    if partner and partner not in legs[1:]:
+        raise UnfitDecision("Choose one of the rows that the conflict compares.")
+    wanted = [legs[0], partner] if partner else legs[:1]
+    rows = list(selectors.transactions(user).filter(pk__in=wanted))
+    if partner:
+        services.pair_by_hand(user=user, rows=rows)
+    else:
+        services.unlink(user=user, rows=rows)
+
+
+def chosen_source(conflict: Conflict, asked: str) -> UUID | None:
     """The source that a form believes; None for none. Raises UnfitDecision for one that the conflict does not name."""
-    asked = request.POST.get("choose", "")
     told = {str(one["source"]) for one in conflict.candidates}
     if not asked:
         return None
     if asked not in told:
         raise UnfitDecision("Choose one of the sources that the conflict compares.", candidates=sorted(told))
     return UUID(asked)
+
+
+@require_safe
+@signed_in
+def conflict_preview(request: HttpRequest, user: User, conflict_id: UUID) -> HttpResponse:
+    """What believing another source would change."""
+    may_decide(user)
+    take_costly(user_id=user.pk, kind="preview")
+    conflict = own_conflict(user, conflict_id)
+    source = chosen_source(conflict, request.GET.get("choose", ""))
+    remember = bool(request.GET.get("remember"))
+    value: dict[str, str] = {"source": str(source)}
+    if not remember and conflict.kind in REMEMBERED:
+        value["until"] = max(one["as_of"] for one in conflict.candidates)
+    found = services.preview_decision(user=user, kind=Decision.Kind.CHOOSE, keys={"key": conflict.key}, value=value)
+    fields = {"choose": str(source)} | ({"remember": "1"} if remember else {})
+    return previewed(request, user, found, apply=reverse("conflict-resolve", args=[conflict.pk]), fields=fields)
+
+
+def previewed(
+    request: HttpRequest,
+    user: User,
+    found: services.Preview,
+    *,
+    apply: str,
+    fields: dict[str, str],
+    target: str = "#conflicts",
+) -> HttpResponse:
+    """The panel that shows what would change and applies it."""
+    context = {"user": user, "preview": preview_card(found), "apply": apply, "fields": fields, "target": target}
+    return render(request, "federation/_preview.html", context)
+
+
+# --- accounts of sources ----------------------------------------------------------
+
+
+def own_link(user: User, link_id: int) -> AccountLink:
+    """Raises NotFound."""
+    link = selectors.account_links(user).filter(pk=link_id).first()
+    if link is None:
+        raise NotFound
+    return link
+
+
+def chosen_account(user: User, asked: str) -> BrokerAccount:
+    """Raises NotFound for what is no account of the user."""
+    try:
+        account = BrokerAccount.objects.visible_to(user).filter(pk=UUID(asked)).first()
+    except ValueError:
+        account = None
+    if account is None:
+        raise NotFound("Choose one of your accounts.")
+    return account
+
+
+@require_safe
+@signed_in
+def link_preview(request: HttpRequest, user: User, link_id: int) -> HttpResponse:
+    """What it would change if a source's name meant another account."""
+    may_decide(user)
+    take_costly(user_id=user.pk, kind="preview")
+    link, account = own_link(user, link_id), chosen_account(user, request.GET.get("account", ""))
+    found = services.preview_link(user=user, source=link.source, reference=link.reference, account=account)
+    return previewed(
+        request, user, found, apply=reverse("link-decide", args=[link.pk]), fields={"account": str(account.pk)}
+    )
+
+
+@require_POST
+@signed_in
+def link_decide(request: HttpRequest, user: User, link_id: int) -> HttpResponse:
+    """Say which account a source means."""
+    may_decide(user)
+    link, account = own_link(user, link_id), chosen_account(user, request.POST.get("account", ""))
+    keys = {"reference": [str(link.source_id), link.reference]}
+    services.decide(user=user, kind=Decision.Kind.LINK_ACCOUNT, keys=keys, value={"account": str(account.pk)})
+    return answered(request, user, "link")
+
+
+# --- parts of the sources page ----------------------------------------------------------
+
+
+@require_safe
+@signed_in
+def source_preview(request: HttpRequest, user: User, source_id: UUID) -> HttpResponse:
+    """What another number of a source would change, or not believing it."""
+    may_decide(user)
+    take_costly(user_id=user.pk, kind="preview")
+    source = sources(user_id=user.pk).filter(pk=source_id).first()
+    if source is None:
+        raise NotFound
+    asked = request.GET.get("priority", "")
+    if asked:
+        if not (asked.isascii() and asked.isdigit() and len(asked) <= 4):
+            raise UnfitDecision("Write a whole number from 0 to 9999.")
+        found = services.preview_source(source=source, priority=int(asked))
+        address, fields = "source-priority", {"priority": asked}
+    else:
+        enabled = bool(request.GET.get("enabled"))
+        found = services.preview_source(source=source, enabled=enabled)
+        address, fields = "source-enabled", {"enabled": "1"} if enabled else {}
+    return previewed(request, user, found, apply=reverse(address, args=[source.pk]), fields=fields, target="#sources")
 
 
 @require_POST
@@ -135,5 +271,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("sources/coverage/", coverage, name="coverage"),
     path("reconciliation/count/", conflict_count, name="conflict-count"),
     path("reconciliation/<uuid:conflict_id>/resolve/", conflict_resolve, name="conflict-resolve"),
+    path("reconciliation/<uuid:conflict_id>/preview/", conflict_preview, name="conflict-preview"),
+    path("reconciliation/links/<int:link_id>/preview/", link_preview, name="link-preview"),
+    path("reconciliation/links/<int:link_id>/", link_decide, name="link-decide"),
+    path("sources/<uuid:source_id>/preview/", source_preview, name="source-preview"),
     path("reconciliation/decisions/<uuid:decision_id>/revoke/", decision_revoke, name="decision-revoke"),
 ]

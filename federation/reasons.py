@@ -54,6 +54,8 @@ def reason(rule: str, *, winner: str, loser: str = ANOTHER) -> str:
             return f"Only {winner} says anything about it."
         case "owned_day":
             return f"{winner} covers this day as a whole and has no such row, so it is not booked."
+        case "edition_before":
+            return "The statement before it stays in force until you say otherwise."
         case "":
             return "No rule decides this one."
         case _:

@@ -23,6 +23,7 @@ const nextTheme = () => {
 };
 const actions = {
   amounts: toggleAmounts, theme: nextTheme, dismiss: (button) => button.closest(".toast").remove(),
+  "drop-preview": (button) => { button.closest(".preview").remove(); document.querySelectorAll("form[data-preview]").forEach((form) => form.reset()); },
   "close-drawer": () => document.getElementById("drawer").close(),
 };
 

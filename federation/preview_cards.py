@@ -1,0 +1,62 @@
+"""What a change would do, in the words of the panel that asks before it is applied."""
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from federation.reasons import row_words
+from federation.services.previewing import Preview, PreviewedPosition, PreviewedRow
+
+MOST_POSITIONS, MOST_ROWS = 8, 5
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewedLine:
+    """One row. sign: of what happens to it."""
+
+    sign: str
+    text: str
+    account_name: str
+    quantity: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewCard:
+    """summary: one sentence. left_out: rows and holdings beyond those that are listed."""
+
+    summary: str
+    changes_nothing: bool
+    positions: tuple[PreviewedPosition, ...]
+    lines: tuple[PreviewedLine, ...]
+    left_out: int
+
+
+def preview_card(found: Preview) -> PreviewCard:
+    counts = (found.added_count, found.removed_count, found.changed_count)
+    parts = [
+        f"{count:,} row{'s' if count != 1 else ''} {word}"
+        for count, word in zip(counts, ("come in", "go", "change"), strict=True)
+        if count
+    ]
+    if found.opened:
+        parts.append(f"{len(found.opened):,} disagreement{'s' if len(found.opened) != 1 else ''} would open")
+    if found.closed:
+        parts.append(f"{len(found.closed):,} would be settled")
+    named = [("+", row) for row in found.added] + [("−", row) for row in found.removed]
+    named += [("~", row) for row in found.changed]
+    lines = tuple(line(sign, row) for sign, row in named[:MOST_ROWS])
+    return PreviewCard(
+        summary=", ".join(parts) + "." if parts else "Nothing in your ledger would change now.",
+        changes_nothing=not parts,
+        positions=tuple(found.positions[:MOST_POSITIONS]),
+        lines=lines,
+        left_out=max(0, sum(counts) - len(lines)),
+    )
+
+
+def line(sign: str, row: PreviewedRow) -> PreviewedLine:
+    day = row.values["trade_date"]
+    words = row_words(row.values["kind"], day) if isinstance(day, date) else str(row.values["kind"])
+    name = f" of {row.symbol}" if row.symbol else ""
+    what, on, when = words.partition(" on ")
+    return PreviewedLine(sign, f"{what.capitalize()}{name}{on}{when}", row.account_name, row.values.get("quantity"))
