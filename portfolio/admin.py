@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
 from portfolio import tasks
-from portfolio.models import FigureState, FxRate, Position, Price
+from portfolio.models import FigureState, Finding, FxRate, Position, Price
 
 
 class ReadOnly(ModelAdmin):
@@ -63,6 +63,14 @@ class PositionAdmin(ReadOnly):
     list_filter = ("is_stale", "reason", "price_provider")
     list_select_related = ("user", "account", "instrument")
     search_fields = ("user__email", "instrument__symbol")
+
+
+@admin.register(Finding)
+class FindingAdmin(ReadOnly):
+    list_display = ("user", "severity", "kind", "title", "effect_base", "first_seen", "last_seen")
+    list_filter = ("severity", "kind")
+    list_select_related = ("user",)
+    search_fields = ("user__email",)
 
 
 @admin.register(FigureState)

@@ -310,10 +310,66 @@ class FigureState(models.Model):
     valued_on = models.DateField(null=True)
     base_currency = models.CharField(max_length=3, blank=True)
     market_number = models.PositiveBigIntegerField(default=0)
+    facts_number = models.PositiveBigIntegerField(default=0)  # the FactVersion that the findings include
     inputs = models.JSONField(default=dict)  # key of a holding or account -> digest of what its figures rest on
 
     def __str__(self) -> str:
         return f"valued on {self.valued_on}"
+
+
+class Finding(models.Model):
+    """Something in a user's data that wants attention, as of the last refresh; gone once it no longer holds.
+
+    rows: [{type, id, label}], what it is about. evidence: digest of what it was concluded from; a dismissal holds for
+    that evidence only.
+    """
+
+    class Kind(models.TextChoices):
+        UNEXPLAINED_QUANTITY = "unexplained_quantity"
+        UNEXPLAINED_CASH = "unexplained_cash"
+        DEPOSITS_MISSING = "deposits_missing"
+        MISSING_MONTHS = "missing_months"
+        STALE_SOURCE = "stale_source"
+        UNRESOLVED_INSTRUMENT = "unresolved_instrument"
+        OPEN_CONFLICT = "open_conflict"
+        MASS_WITHDRAWAL = "mass_withdrawal"
+        MISSING_QUANTITY = "missing_quantity"
+        UNPRICED_HOLDING = "unpriced_holding"
+        CASH_EQUATION = "cash_equation"
+        MANUAL_ON_OWNED_DAY = "manual_on_owned_day"
+
+    class Severity(models.TextChoices):
+        CRITICAL = "critical"  # figures are wrong until it is mended
+        WARNING = "warning"  # figures may be wrong, or a part of them is left out
+        INFO = "info"  # worth knowing
+
+    id = models.UUIDField(primary_key=True, editable=False)  # derived from user and key
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="findings")
+    kind = models.CharField(max_length=30, choices=Kind.choices)
+    severity = models.CharField(max_length=10, choices=Severity.choices)
+    key = models.CharField(max_length=300)
+    account = models.ForeignKey(BrokerAccount, models.CASCADE, null=True, related_name="findings")
+    instrument = models.ForeignKey(Instrument, models.CASCADE, null=True, related_name="findings")
+    day = models.DateField(null=True)  # the first bad one
+    title = models.CharField(max_length=300)
+    detail = models.TextField()
+    rows = models.JSONField(default=list)
+    effect_base = MoneyField(null=True)  # size in base currency; null where it cannot be told
+    evidence = models.CharField(max_length=64)
+    dismissed_evidence = models.CharField(max_length=64, blank=True)
+    first_seen = models.DateField()
+    last_seen = models.DateField()
+    objects = OwnedQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "key"], name="finding_once_per_key")]
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def is_dismissed(self) -> bool:
+        return self.dismissed_evidence == self.evidence
 
 
 class ValuationSetting(models.Model):

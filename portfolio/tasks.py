@@ -42,6 +42,8 @@ def sweep_figures() -> None:
     )
     market = market_number()
     users = User.objects.filter(is_active=True, ledger_state__isnull=False)
+    told = FigureState.objects.filter(user__in=users, facts_number__lt=F("user__ledger_state__facts_version"))
+    behind |= set(told.values_list("pk", flat=True)[:SWEEP_AT_ONCE])
     states = FigureState.objects.filter(user__in=users).values_list("pk", "valued_on", "base_currency")
     valued = {pk: (day, currency) for pk, day, currency in states}
     behind |= set(FigureState.objects.filter(user__in=users, market_number__lt=market).values_list("pk", flat=True))

@@ -3,7 +3,7 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from portfolio.api import figure_views, known_at, ledger_views, observation_views
+from portfolio.api import figure_views, finding_views, known_at, ledger_views, observation_views
 
 router = SimpleRouter()
 router.register("accounts", ledger_views.AccountViewSet, basename="api-account")
@@ -14,6 +14,7 @@ router.register("positions", figure_views.PositionViewSet, basename="api-positio
 router.register("lots", figure_views.LotViewSet, basename="api-lot")
 router.register("realized-gains", figure_views.RealizedGainViewSet, basename="api-realized-gain")
 router.register("cash-balances", figure_views.CashBalanceViewSet, basename="api-cash-balance")
+router.register("findings", finding_views.FindingViewSet, basename="api-finding")
 router.register("prices", observation_views.PriceViewSet, basename="api-price")
 router.register("fx-rates", observation_views.FxRateViewSet, basename="api-fx-rate")
 

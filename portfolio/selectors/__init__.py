@@ -1,6 +1,7 @@
 """Reads of figures, for the API and the pages alike: stored rows and packed series, sliced and summed."""
 
 from portfolio.selectors.allocation import BREAKDOWNS, Allocation, Slice, allocation
+from portfolio.selectors.findings import findings
 from portfolio.selectors.performance import Performance, performance
 from portfolio.selectors.positions import PositionRow, positions
 from portfolio.selectors.quality import Quality, quality
@@ -19,6 +20,7 @@ __all__ = [
     "Summary",
     "ValuePoint",
     "allocation",
+    "findings",
     "performance",
     "positions",
     "quality",

@@ -23,6 +23,7 @@ from portfolio.models import (
     FigureState,
 )
 from portfolio.services.figures import Figures, compute
+from portfolio.services.findings import write_findings
 from portfolio.services.prices import derive_broker_marks
 from portfolio.services.touched import find_touched
 from portfolio.services.writing import write
@@ -93,15 +94,20 @@ def _refresh_once(*, user_id: UUID, everything: bool) -> tuple[dt.date | None, i
         or done.market_number < market
     )
     if not is_behind:
+        if done.facts_number < state.facts_version:
+            write_findings(user=user, today=today)
+            FigureState.objects.filter(pk=user_id).update(facts_number=state.facts_version)
         return None, 0, False
     derive_broker_marks(user_id=user_id)
     touched = find_touched(user=user, today=today, done=done, everything=everything)
     figures = compute(user=user, today=today, touched=touched)
     write(figures)
+    write_findings(user=user, today=today)
     FigureState.objects.filter(pk=user_id).update(
         valued_on=today,
         base_currency=user.base_currency,
         market_number=market,
+        facts_number=state.facts_version,
         inputs=touched.inputs | {"unvalued": _unvalued(figures)},
     )
     version = state.ledger_version

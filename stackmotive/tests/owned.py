@@ -151,6 +151,19 @@ def manual_position(owner: "User") -> Mapping[str, str]:
     return {"id": str(uid)}
 
 
+def finding(owner: "User") -> Mapping[str, str]:
+    from federation.services import create_account, reconcile
+    from federation.tests.factories import make_source, stage, trade
+    from portfolio.models import Finding
+    from portfolio.services.refresh import refresh
+
+    account = create_account(user=owner, name="Broker", currency="USD").pk
+    stage(make_source(owner), rows=[trade("01-02", "-1", "5", account="")], default_account=account)
+    reconcile(owner.pk)
+    refresh(user_id=owner.pk)
+    return {"id": str(Finding.objects.visible_to(owner).get(account=account, kind="missing_quantity").pk)}
+
+
 OWNED: dict[str, Maker] = {
     "/api/federation/account-links/{id}/": account_link,
     "/api/federation/conflicts/{id}/": conflict,
@@ -159,6 +172,7 @@ OWNED: dict[str, Maker] = {
     "/api/federation/versions/{number}/": ledger_version,
     "/api/notifications/{id}/": notification,
     "/api/portfolio/accounts/{id}/": broker_account,
+    "/api/portfolio/findings/{id}/": finding,
     "/api/portfolio/instruments/{id}/": instrument,
     "/api/portfolio/manual-positions/{id}/": manual_position,
     "/api/portfolio/positions/{id}/": position,
