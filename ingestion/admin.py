@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
 
 from ingestion import services, tasks
-from ingestion.models import ImportProfile, ImportRow, ImportRun, Source, SourceSetting
+from ingestion.models import ImportProfile, ImportRow, ImportRun, Source, SourcePull, SourceSetting, SyncRun
 from stackmotive.common.problems import Problem
 
 
@@ -151,3 +151,38 @@ class ImportProfileAdmin(ReadOnly, ModelAdmin):
     search_fields = ("name", "user__email")
     ordering = ("-created_at",)
     fields = readonly_fields = ("id", "user", "name", "header_digest", "options", "created_at")
+
+
+class SourcePullInline(ReadOnly, TabularInline):
+    model = SourcePull
+    fields = ("source", "status", "code", "detail", "tries", "deliveries", "started_at", "finished_at")
+    ordering = ("id",)
+    extra = 0
+    verbose_name_plural = "Its sources"
+
+
+@admin.register(SyncRun)
+class SyncRunAdmin(ReadOnly, ModelAdmin):
+    list_display = ("created_at", "user", "trigger", "status", "heartbeat_at", "finished_at")
+    list_filter = ("status", "trigger")
+    list_select_related = ("user",)
+    search_fields = ("user__email",)
+    ordering = ("-created_at",)
+    fields = readonly_fields = (
+        "id", "user", "trigger", "status", "stats", "heartbeat_at", "created_at", "started_at", "finished_at",
+    )  # fmt: skip
+    inlines = (SourcePullInline,)
+    actions = ("cancel",)
+
+    @admin.action(description="Cancel: fetch and read nothing more", permissions=["repair"])
+    def cancel(self, request: HttpRequest, runs: QuerySet[SyncRun]) -> None:
+        for run in runs.select_related("user"):
+            try:
+                services.cancel_sync(run=run)
+            except Problem as exc:
+                self.message_user(request, f"{run.user.email}: {exc.detail}", messages.ERROR)
+            else:
+                self.message_user(request, f"The sync of {run.user.email} is cancelled.", messages.SUCCESS)
+
+    def has_repair_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("ingestion.change_syncrun")

@@ -458,7 +458,7 @@ class ProblemRowSerializer(serializers.Serializer[Any]):
     raw = serializers.CharField()
 
 
-class PreviewSerializer(serializers.Serializer[Any]):
+class ImportPreviewSerializer(serializers.Serializer[Any]):
     """What an import would do. With questions open, rows and counts are empty."""
 
     layout = serializers.CharField()

@@ -220,7 +220,7 @@ class ImportRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, OwnedVi
 
     @extend_schema(
         request={"multipart/form-data": serializers.ImportRequestSerializer},
-        responses={200: serializers.PreviewSerializer},
+        responses={200: serializers.ImportPreviewSerializer},
     )
     @action(detail=False, methods=["post"])
     def preview(self, request: Request) -> Response:
@@ -234,7 +234,7 @@ class ImportRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, OwnedVi
             source=asked.validated_data.get("source"),
             options=asked.options(),
         )
-        return Response(serializers.PreviewSerializer(preview).data)
+        return Response(serializers.ImportPreviewSerializer(preview).data)
 
     @extend_schema(parameters=ROWS_PARAMETERS, responses=serializers.LeftOutSerializer(many=True))
     @action(detail=True, methods=["get"], filterset_fields=(), ordering_fields=())

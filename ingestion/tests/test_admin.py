@@ -7,9 +7,11 @@ from django.urls import reverse
 from accounts.models import User
 from ingestion import services, tasks
 from ingestion.models import ImportRun
+from ingestion.tests.brokers import Broker, broker, source_at, statement
 from ingestion.tests.factories import buys, csv, finished, imported
 
 pytestmark = pytest.mark.django_db
+__all__ = ["broker"]
 Browser = Callable[..., Client]
 RUNS = reverse("admin:ingestion_importrun_changelist")
 
@@ -59,3 +61,19 @@ def test_undo_and_retry_go_through_the_services(browser: Browser, staff: User, o
 
 def test_users_do_not_get_in(browser: Browser, owner: User) -> None:
     assert browser(owner).get(RUNS).status_code == 302
+
+
+def test_sync_is_shown_and_cancelled(browser: Browser, staff: User, owner: User, broker: Broker) -> None:
+    source_at(broker, owner, "My broker", statement(buys(1)), credentials={"token": "k-marked"})
+    run = services.open_sync(user=owner, trigger="api")
+    client = browser(staff)
+    address = reverse("admin:ingestion_syncrun_changelist")
+    shown = client.get(reverse("admin:ingestion_syncrun_change", args=[run.pk]))
+    assert shown.status_code == client.get(address).status_code == 200
+    assert b"My broker" in shown.content
+    assert b"k-marked" not in shown.content
+    for expected in ("is cancelled", "It has ended: it is cancelled."):
+        answer = client.post(address, {"action": "cancel", "_selected_action": [str(run.pk)]}, follow=True)
+        assert expected in answer.content.decode()
+    run.refresh_from_db()
+    assert run.status == "cancelled"

@@ -20,4 +20,4 @@ def _where_the_role_is(statement: str) -> str:
     DO $$ BEGIN
       IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{APP_ROLE}') THEN {statement}; END IF;
     END $$
-    """  # noqa: S608  # names of our own tables and role
+    """  # names of our own tables and role
