@@ -13,9 +13,10 @@ from django.db.models import Q
 
 from accounts.models import User
 from federation.accounts import AccountPlan, AccountRulings, Spot, Usage, plan_accounts
+from federation.corporate_actions import Action
 from federation.coverage import window
 from federation.instruments import InstrumentPlan, InstrumentRuling, Named, Naming, known_instruments, plan_instruments
-from federation.models import AccountLink, AccountSetting, BrokerAccount, Decision
+from federation.models import AccountLink, AccountSetting, BrokerAccount, CorporateAction, Decision, InstrumentLink
 from federation.rows import AccountInfo, ContentInfo, HoldingKey, Report, SourceInfo, StagedRow, Stated, Window
 from federation.truth import AccountFacts, Facts, Rulings
 from ingestion.models import Coverage, StagedTransaction
@@ -235,7 +236,30 @@ def load(resolved: Resolved, accounts: Collection[UUID] | None = None) -> Facts:
         ],
         multipliers=resolved.instruments.multipliers,
         rulings=_rulings(resolved),
+        actions=_actions(resolved),
     )
+
+
+def _actions(resolved: Resolved) -> tuple[Action, ...]:
+    """Corporate actions in force, of instruments as they are resolved now: a joined one's go with it."""
+    stated = list(CorporateAction.objects.filter(Q(user=resolved.user) | Q(user=None), withdrawal=None))
+    if not stated:
+        return ()
+    named = {one for action in stated for one in (action.instrument_id, action.new_instrument_id) if one is not None}
+    joined: dict[UUID, UUID] = {}
+    links = InstrumentLink.objects.filter(source__user=resolved.user, own__in=named).order_by("-pk")
+    for source, key, own in links.values_list("source_id", "key", "own_id"):
+        if own is not None and (naming := resolved.instruments.namings.get((source, key))) is not None:
+            joined[own] = naming[0]
+    actions = (
+        Action(
+            one.pk, one.kind, joined.get(one.instrument_id, one.instrument_id),
+            joined.get(one.new_instrument_id, one.new_instrument_id) if one.new_instrument_id else None, one.ex_date,
+            one.ratio, one.cash_per_unit, one.currency, one.cash_in_lieu, one.note,
+        )
+        for one in stated
+    )  # fmt: skip
+    return tuple(sorted(actions, key=lambda one: (one.ex_date, one.id)))
 
 
 class _Collected:

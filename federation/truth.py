@@ -9,6 +9,7 @@ from uuid import UUID, uuid5
 
 from federation.authority import DECISION, ONLY_SOURCE, agree, agree_in_units, rule_between, source_rank
 from federation.cash import cash_effects
+from federation.corporate_actions import Action, action_rows, held_before, is_claimed, latest_before
 from federation.coverage import Held, held_back, owners, reports_in_force, rows_in_force
 from federation.identity import events, legs
 from federation.matching import Ambiguity, Joined, match
@@ -75,6 +76,7 @@ class Facts:
     accounts: list[AccountFacts]
     multipliers: dict[UUID, Decimal]
     rulings: Rulings
+    actions: tuple[Action, ...] = ()  # corporate actions in force, ascending by day
 
 
 @dataclass(slots=True)
@@ -125,6 +127,7 @@ class _AccountTruth:
                 self._leave_out(joined)
         for ambiguity in matched.ambiguous:
             self._report_ambiguity(ambiguity)
+        self._follow_actions()
         self._settle_reports()
         self.truth.rows.extend(order_days(self.rows, self.places))
 
@@ -377,17 +380,38 @@ class _AccountTruth:
             )
         )
 
+    def _follow_actions(self) -> None:
+        """Add what corporate actions do to the account where no source tells. Reports alone need none."""
+        if self.account.tracking != "transactions":
+            return
+        for action in self.facts.actions:
+            if is_claimed(action, self.rows):
+                continue
+            reports = [
+                (report.as_of, report.value)
+                for one in self.stated
+                for report in self._positions_in_force(one)[0]
+                if report.instrument == action.instrument
+            ]
+            held = held_before(action, self.rows, latest_before(action.ex_date, reports))
+            for row in action_rows(action, held=held, user=self.facts.user, account=self.account):
+                self.rows.append(row)
+                self.places[row.id] = Place("", 0, str(row.group))
+
     # --- reports ----------------------------------------------
+
+    def _positions_in_force(self, one: Stated) -> tuple[list[Report], list[Held]]:
+        return reports_in_force(
+            one.position_reports,
+            one.positions,
+            accepted=self.facts.rulings.accepted,
+            explains=None if self.facts.sources[one.source].by_hand else self._is_sold,
+        )
 
     def _settle_reports(self) -> None:
         reports: dict[HoldingKey, dict[UUID, list[Report]]] = defaultdict(lambda: defaultdict(list))
         for one in self.stated:
-            positions, held = reports_in_force(
-                one.position_reports,
-                one.positions,
-                accepted=self.facts.rulings.accepted,
-                explains=None if self.facts.sources[one.source].by_hand else self._is_sold,
-            )
+            positions, held = self._positions_in_force(one)
             cash, _ = reports_in_force(one.cash_reports, one.cash)
             for waiting in held:
                 self._report_held(one.source, waiting)

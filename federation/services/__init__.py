@@ -1,6 +1,7 @@
 """What can be done with truth: one function per use case."""
 
 from federation.services.accounts import create_account, delete_account, update_account
+from federation.services.corporate_actions import check_terms, preview_action, state_action, withdraw_action
 from federation.services.decisions import decide, resolve_conflict, revoke
 from federation.services.instruments import (
     describe_instrument,
@@ -32,6 +33,7 @@ __all__ = [
     "Reconciled",
     "apply_now",
     "bring_up_to_date",
+    "check_terms",
     "create_account",
     "decide",
     "delete_account",
@@ -44,15 +46,18 @@ __all__ = [
     "merge_instruments",
     "name_far_side",
     "pair_by_hand",
-    "rebuild",
+    "preview_action",
     "preview_decision",
     "preview_import",
     "preview_link",
     "preview_source",
+    "rebuild",
     "reconcile",
     "resolve_conflict",
     "revoke",
     "split_instrument",
+    "state_action",
     "unlink",
     "update_account",
+    "withdraw_action",
 ]

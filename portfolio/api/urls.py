@@ -3,7 +3,15 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from portfolio.api import figure_views, finding_views, known_at, ledger_views, observation_views
+from portfolio.api import (
+    action_views,
+    figure_views,
+    finding_views,
+    known_at,
+    ledger_views,
+    observation_views,
+    transfer_views,
+)
 
 router = SimpleRouter()
 router.register("accounts", ledger_views.AccountViewSet, basename="api-account")
@@ -17,12 +25,14 @@ router.register("cash-balances", figure_views.CashBalanceViewSet, basename="api-
 router.register("findings", finding_views.FindingViewSet, basename="api-finding")
 router.register("prices", observation_views.PriceViewSet, basename="api-price")
 router.register("fx-rates", observation_views.FxRateViewSet, basename="api-fx-rate")
+router.register("transfers", transfer_views.TransferViewSet, basename="api-transfer")
+router.register("corporate-actions", action_views.CorporateActionViewSet, basename="api-corporate-action")
 
 urlpatterns = [
     path("", include(router.urls)),
     path("summary/", figure_views.SummaryView.as_view(), name="api-summary"),
     path("performance/", figure_views.PerformanceView.as_view(), name="api-performance"),
     path("changes/", known_at.ChangesView.as_view(), name="api-changes"),
-    path("known-answers/<str:pk>/", known_at.KnownAnswerView.as_view(), name="api-known-answer"),
+    path("known-answers/<str:id>/", known_at.KnownAnswerView.as_view(), name="api-known-answer"),
     path("allocation/", figure_views.AllocationView.as_view(), name="api-allocation"),
 ]

@@ -151,6 +151,36 @@ def manual_position(owner: "User") -> Mapping[str, str]:
     return {"id": str(uid)}
 
 
+def corporate_action(owner: "User") -> Mapping[str, str]:
+    from datetime import date
+
+    from federation.services import state_action
+    from federation.services.corporate_actions import Terms
+    from portfolio.tests.factories import make_instrument
+
+    listing = make_instrument(owner, f"S{uuid4().hex[:8]}")
+    terms = Terms(kind="expiry", instrument=listing.instrument, ex_date=date(2024, 1, 10))
+    return {"id": str(state_action(user=owner, terms=terms).pk)}
+
+
+def transfer(owner: "User") -> Mapping[str, str]:
+    from federation.models import TransferLink
+    from federation.services import reconcile
+    from federation.tests.factories import cash_event, make_source, stage
+
+    number = uuid4().hex[:8]
+    out = cash_event("01-10", "withdrawal", "-100", account=f"A{number}")
+    stage(make_source(owner), rows=[out, cash_event("01-11", "deposit", "100", account=f"B{number}")])
+    reconcile(owner.pk)
+    return {"id": str(TransferLink.objects.filter(user=owner).latest("arrived_on").pk)}
+
+
+def known_answer(owner: "User") -> Mapping[str, str]:
+    from portfolio.models import KnownAnswer
+
+    return {"id": str(KnownAnswer.objects.create(user=owner, digest=uuid4().hex, path="/", moments=[]).pk)}
+
+
 def finding(owner: "User") -> Mapping[str, str]:
     from federation.services import create_account, reconcile
     from federation.tests.factories import make_source, stage, trade
@@ -172,11 +202,14 @@ OWNED: dict[str, Maker] = {
     "/api/federation/versions/{number}/": ledger_version,
     "/api/notifications/{id}/": notification,
     "/api/portfolio/accounts/{id}/": broker_account,
+    "/api/portfolio/corporate-actions/{id}/": corporate_action,
     "/api/portfolio/findings/{id}/": finding,
     "/api/portfolio/instruments/{id}/": instrument,
+    "/api/portfolio/known-answers/{id}/": known_answer,
     "/api/portfolio/manual-positions/{id}/": manual_position,
     "/api/portfolio/positions/{id}/": position,
     "/api/portfolio/transactions/{id}/": transaction,
+    "/api/portfolio/transfers/{id}/": transfer,
     "/api/ingestion/imports/{id}/": import_run,
     "/api/ingestion/profiles/{id}/": import_profile,
     "/api/ingestion/sources/{id}/": source,
