@@ -8,7 +8,7 @@ from decimal import Decimal
 from federation.rows import Completeness, ContentInfo, Edition, HoldingKey, Report, StagedRow, Window
 
 ONE_DAY = timedelta(days=1)
-MOST_WITHDRAWN = 5
+MOST_WITHDRAWN = Decimal(5)
 MOST_WITHDRAWN_SHARE = Decimal("0.05")
 
 
@@ -94,7 +94,8 @@ def held_back(
             if editions[row.content] < one.edition and owned.get(row.statement_day, row.content) == row.content
         }
         gone = len(before - {row.identity for row in inside if row.content == one.content})
-        if gone > max(MOST_WITHDRAWN, MOST_WITHDRAWN_SHARE * len(before)) and one.coverage not in accepted:
+        most = max(MOST_WITHDRAWN, MOST_WITHDRAWN_SHARE * len(before))
+        if gone > most and one.coverage not in accepted:
             waiting.add(one.content)
             held.append(Held(one, len(before), gone))
     return held

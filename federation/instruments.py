@@ -363,7 +363,7 @@ def _describe(
         "multiplier": next((one.multiplier for one in believed if one.multiplier != 1), Decimal(1)),
         "needs_review": not is_settled
         and (is_unclear or not (is_identified or by_hand or told("kind") in KNOWN_BY_NAME or told("exchange"))),
-    } | said
+    } | dict(said)
     changed = [name for name, value in values.items() if getattr(instrument, name) != value]
     for name in changed:
         setattr(instrument, name, values[name])
