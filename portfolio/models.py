@@ -393,8 +393,8 @@ class ValuationSetting(models.Model):
 class KnownAnswer(models.Model):
     """What the API answers by the facts of an earlier time: asked once, computed by a worker, kept.
 
-    moments: [{at, fact_number, market_number, ledger_version}], one or the two that are compared. digest: of path, query
-    and moments. answer: the body as it was made, with a mark where links name the server and `known_at`.
+    moments: [{at, fact_number, market_number, ledger_version}], one or the two that are compared. digest: of path,
+    query and moments. answer: the body as it was made, with a mark where links name the server and `known_at`.
     """
 
     class Status(models.TextChoices):
