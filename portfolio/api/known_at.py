@@ -87,14 +87,14 @@ def _time(text: str) -> dt.datetime:
 
 def told(request: Request, row: KnownAnswer, *, known_at: str) -> HttpResponse | Response:
     if row.status != KnownAnswer.Status.DONE:
-        return accepted(_shown(row, request), location=reverse("api-known-answer", args=[row.pk], request=request))
+        return accepted(_shown(row), location=reverse("api-known-answer", args=[row.pk], request=request))
     body = addressed(row.answer, server=f"{request.scheme}://{request.get_host()}", known_at=quote(known_at, safe=""))
     code = row.status_code or 200
     kind = "application/json" if code < 400 else "application/problem+json"
     return HttpResponse(body, status=code, content_type=kind)
 
 
-def _shown(row: KnownAnswer, request: Request) -> dict[str, Any]:
+def _shown(row: KnownAnswer) -> dict[str, Any]:
     return {
         "id": row.pk,
         "status": row.status,
@@ -136,11 +136,11 @@ class KnownAnswerView(ApiView):
     tiers = EVERYBODY
 
     @extend_schema(responses=KnownAnswerSerializer)
-    def get(self, request: Request, pk: str) -> Response:
-        row = KnownAnswer.objects.visible_to(caller(request)).filter(pk=parsed_id(pk)).first()
+    def get(self, request: Request, id: str) -> Response:  # the name in the address
+        row = KnownAnswer.objects.visible_to(caller(request)).filter(pk=parsed_id(id)).first()
         if row is None:
             raise NotFound
-        return Response(_shown(row, request))
+        return Response(_shown(row))
 
 
 class RowSerializer(serializers.Serializer[Any]):

@@ -107,6 +107,7 @@ def positions(
     rate = exchange(user=user, currency=currency)
     day = as_of or now.valued_on
     rows = _current(user, account, rate, day) if day >= now.valued_on else _past(user, account, rate, day)
+    rows.sort(key=lambda row: (str(row.account), str(row.instrument)))  # so that equal values keep one order
     if group_by == "instrument":
         rows = _grouped(rows)
     rows = _weighted(rows)

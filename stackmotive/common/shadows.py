@@ -73,6 +73,7 @@ def real(model: type[models.Model]) -> sql.Composable:
 def _columns(
     model: type[models.Model], replaced: Mapping[str, sql.Composable]
 ) -> tuple[sql.Composable, sql.Composable]:
-    names = [field.column for field in model._meta.concrete_fields]
-    values = [replaced.get(name, sql.SQL("t.{}").format(sql.Identifier(name))) for name in names]
-    return sql.SQL(", ").join(map(sql.Identifier, names)), sql.SQL(", ").join(values)
+    names = [str(field.column) for field in model._meta.concrete_fields]
+    values = [replaced.get(name) or sql.SQL("t.{}").format(sql.Identifier(name)) for name in names]
+    listed = sql.SQL(", ").join([sql.Identifier(name) for name in names])
+    return listed, sql.SQL(", ").join(values)
