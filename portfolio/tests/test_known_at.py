@@ -35,7 +35,7 @@ from federation.tests.factories import (
 from ingestion.models import Content, Source
 from ingestion.services import update_source
 from portfolio import services, tasks
-from portfolio.models import KnownAnswer
+from portfolio.models import Finding, KnownAnswer
 from portfolio.services import past
 from portfolio.tests.factories import make_rate
 
@@ -426,4 +426,4 @@ def test_every_table_below_is_known_to_the_past() -> None:
     assert unknown == []
 
 
-NOT_OF_FIGURES = (KnownAnswer,)  # tables that no answer about an earlier time is read from
+NOT_OF_FIGURES = (KnownAnswer, Finding)  # tables that no answer about an earlier time is read from
