@@ -88,12 +88,11 @@ def preview_action(*, user: User, terms: Terms) -> Preview:
     check_terms(terms)
     _refuse_second(user, terms)
     facts = load(resolve(user.pk))
-    values = _values(terms)
-    values.pop("allocation")
+    new = terms.new_instrument
     action = Action(
-        id=ACTIONS,
-        **{name: value.pk if isinstance(value, Instrument) else value for name, value in values.items()},
-    )
+        ACTIONS, terms.kind, terms.instrument.pk, new.pk if new else None, terms.ex_date, terms.ratio,
+        terms.cash_per_unit, terms.currency, terms.cash_in_lieu, terms.note,
+    )  # fmt: skip
     before = {row.id: row for row in compute(facts).rows}
     actions = sorted((*facts.actions, action), key=lambda one: (one.ex_date, one.id))
     after = {row.id: row for row in compute(replace(facts, actions=tuple(actions))).rows}

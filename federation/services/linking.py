@@ -117,12 +117,11 @@ def _word(user_id: UUID, decisions: Iterable[Decision]) -> Word:
 
 
 def _link(user_id: UUID, one: Pair) -> TransferLink:
-    is_cash = isinstance(one.unit, str)
     return TransferLink(
         id=uuid5(DERIVED, f"transfer:{user_id}:{link_key(one)}"),
         user_id=user_id,
-        instrument_id=None if is_cash else one.unit,
-        currency=one.unit if is_cash else "",
+        instrument_id=None if isinstance(one.unit, str) else one.unit,
+        currency=one.unit if isinstance(one.unit, str) else "",
         out_legs=[str(leg.id) for leg in one.outs],
         in_legs=[str(leg.id) for leg in one.ins],
         left_on=min((leg.day for leg in one.outs), default=None),

@@ -51,7 +51,8 @@ def _say(user: User, rows: Sequence[Transaction], word: str) -> Decision:
 
 
 def _moved(row: Transaction) -> Decimal | None:
-    return row.quantity if row.instrument_id else row.cash_amount
+    moved: Decimal | None = row.quantity if row.instrument_id else row.cash_amount
+    return moved
 
 
 def _check_transfers(rows: Sequence[Transaction]) -> None:

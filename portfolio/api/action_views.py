@@ -19,7 +19,8 @@ from federation import services
 from federation.models import CorporateAction, Instrument
 from federation.services.corporate_actions import Terms
 from portfolio.api import event_serializers as serializers
-from portfolio.api.ledger_views import _instrument, caller
+from portfolio.api.callers import caller
+from portfolio.api.ledger_views import _instrument
 from stackmotive.common.views import OwnedViewSet
 
 

@@ -17,7 +17,7 @@ from federation import selectors as federation
 from federation import services
 from federation.models import BrokerAccount, Transaction, TransferLink
 from portfolio.api import event_serializers as serializers
-from portfolio.api.ledger_views import caller
+from portfolio.api.callers import caller
 from portfolio.services import wallets
 from stackmotive.common.problems import BadRequest, FieldError
 from stackmotive.common.views import OwnedViewSet
