@@ -178,7 +178,7 @@ def own_link(user: User, link_id: int) -> AccountLink:
 def chosen_account(user: User, asked: str) -> BrokerAccount:
     """Raises NotFound for what is no account of the user."""
     try:
-        account = BrokerAccount.objects.visible_to(user).filter(pk=UUID(asked)).first()
+        account: BrokerAccount | None = BrokerAccount.objects.visible_to(user).filter(pk=UUID(asked)).first()
     except ValueError:
         account = None
     if account is None:

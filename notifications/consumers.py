@@ -171,11 +171,13 @@ class NotificationConsumer(AsyncWebsocketConsumer):
             return None
         ticket = parse_qs(self.scope["query_string"].decode("latin-1")).get("ticket", [""])[0]
         if ticket:
-            return await database_sync_to_async(redeem_ws_ticket)(ticket)
+            redeemed: LoginSession | None = await database_sync_to_async(redeem_ws_ticket)(ticket)
+            return redeemed
         if not origin:
             return None
         sid = _uuid(await database_sync_to_async(self.scope["session"].get)("sid"))
-        return await database_sync_to_async(live_session)(sid) if sid else None
+        found: LoginSession | None = await database_sync_to_async(live_session)(sid) if sid else None
+        return found
 
     async def _take_connection(self) -> bool:
         """Count this connection among the user's live ones; False where the tier's limit is reached."""
@@ -183,7 +185,11 @@ class NotificationConsumer(AsyncWebsocketConsumer):
         key = _connections_key(self._live().user_id)
         try:
             async with _redis() as store:
-                return bool(await store.eval(_TAKE, 1, key, now, now - CONNECTION_LEASE, most, self.connection_id, CONNECTION_LEASE))
+                return bool(
+                    await store.eval(
+                        _TAKE, 1, key, now, now - CONNECTION_LEASE, most, self.connection_id, CONNECTION_LEASE
+                    )
+                )
         except (redis.exceptions.RedisError, OSError):
             return False  # without Redis nothing could be pushed either
 
@@ -227,7 +233,7 @@ return 1
 
 
 def _redis() -> "redis.asyncio.Redis":
-    return redis.asyncio.Redis.from_url(settings.CACHES["default"]["LOCATION"])
+    return redis.asyncio.Redis.from_url(str(settings.CACHES["default"]["LOCATION"]))
 
 
 def _connections_key(user_id: UUID) -> str:

@@ -45,12 +45,18 @@ def progress(*, user_id: UUID, job: str, id: UUID, status: str, done: int, total
 
 def portfolio(*, user_id: UUID, ledger_version: int, since: str | None) -> None:
     """The user's figures are at `ledger_version`; `since` is the first day that changed, None where nothing dated did."""
-    _send(topic_group(user_id, "portfolio"), {"type": "frame", "frame": frame("portfolio", ledger_version=ledger_version, since=since)})
+    _send(
+        topic_group(user_id, "portfolio"),
+        {"type": "frame", "frame": frame("portfolio", ledger_version=ledger_version, since=since)},
+    )
 
 
 def notification(*, user_id: UUID, body: dict[str, Any]) -> None:
     """A stored notification, as the list shows it."""
-    _send(topic_group(user_id, "notifications"), {"type": "frame", "frame": {"v": VERSION, "type": "notification", **body}})
+    _send(
+        topic_group(user_id, "notifications"),
+        {"type": "frame", "frame": {"v": VERSION, "type": "notification", **body}},
+    )
 
 
 def end_session(*, session_id: UUID) -> None:

@@ -6,11 +6,6 @@ from uuid import UUID
 from notifications.models import Notification
 
 
-def notifications(*, user_id: UUID) -> Any:
-    """The user's notifications, newest first."""
-    return Notification.objects.visible_to(user_id).order_by("-created_at", "-id")
-
-
 def unread_count(*, user_id: UUID) -> int:
     return Notification.objects.visible_to(user_id).filter(read_at=None).count()
 

@@ -30,15 +30,23 @@ def notify(
     first, which is pushed only then."""
     now = timezone.now()
     with connection.cursor() as cursor:  # two workers with the same news must not both find nothing
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"notify:{user_id}:{kind}:{object_id}"])
-    recent = (
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"notify:{user_id}:{kind}:{object_id}"]
+        )
+    recent: Notification | None = (
         Notification.objects.filter(user_id=user_id, kind=kind, object_id=object_id, created_at__gt=now - BATCH_WINDOW)
         .order_by("-created_at")
         .first()
     )
     if recent is not None:
         recent.count += 1
-        recent.title, recent.body, recent.severity, recent.data, recent.updated_at = title, body, severity, data or {}, now
+        recent.title, recent.body, recent.severity, recent.data, recent.updated_at = (
+            title,
+            body,
+            severity,
+            data or {},
+            now,
+        )
         recent.save(update_fields=["count", "title", "body", "severity", "data", "updated_at"])
         return recent
     row = Notification.objects.create(

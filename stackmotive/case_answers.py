@@ -183,15 +183,15 @@ class Ledger:
         return Decimal(len({row.instrument for row in self._rows(wanted) if row.quantity}))
 
     def _missing_quantity(self, wanted: Expected) -> Answer:
-        missing = sum((row.missing_quantity for row in self._rows(wanted)), ZERO)
-        return missing
+        return sum((row.missing_quantity for row in self._rows(wanted)), ZERO)
 
     def _price(self, wanted: Expected) -> Answer:
         return next((row.price for row in self._rows(wanted)), None)
 
     def _market_value(self, wanted: Expected) -> Answer:
         return _known(
-            row.market_value if self._is_own(wanted, row.currency) else row.market_value_base for row in self._rows(wanted)
+            row.market_value if self._is_own(wanted, row.currency) else row.market_value_base
+            for row in self._rows(wanted)
         )
 
     def _cost_basis(self, wanted: Expected) -> Answer:
@@ -383,7 +383,9 @@ class Ledger:
         """An amount with or without its fee and tax (sign: what leaving them out adds), in the currency wanted."""
         if own is None or base is None:
             raise NotAnswered("a cost is unknown")
-        left_out = (fee if wanted.get("fees") == "excluded" else ZERO) + (tax if wanted.get("taxes") == "excluded" else ZERO)
+        left_out = (fee if wanted.get("fees") == "excluded" else ZERO) + (
+            tax if wanted.get("taxes") == "excluded" else ZERO
+        )
         amount = own + sign * left_out
         if self._is_own(wanted, currency):
             return amount

@@ -57,9 +57,13 @@ def secret(name: str, *, bits: int) -> str:
     if DEBUG:
         return value or "insecure-development-only-" + "x" * 40
     if not value:
-        raise ImproperlyConfigured(f"{name} is not set. Start with manage.py, which makes keys in its data directory, or set it.")
+        raise ImproperlyConfigured(
+            f"{name} is not set. Start with manage.py, which makes keys in its data directory, or set it."
+        )
     if len(value) * 6 < bits or len(set(value)) < 10 or "change" in value.lower() or "example" in value.lower():
-        raise ImproperlyConfigured(f"{name} is too weak. Make one: python -c 'import secrets; print(secrets.token_urlsafe(48))'")
+        raise ImproperlyConfigured(
+            f"{name} is too weak. Make one: python -c 'import secrets; print(secrets.token_urlsafe(48))'"
+        )
     return value
 
 
@@ -104,7 +108,9 @@ DATA_DIR = Path(text("STACKMOTIVE_DATA_DIR") or BASE_DIR / ".data")
 PUBLIC_URL = text("PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
 _public = urlsplit(PUBLIC_URL)
 if _public.scheme not in ("http", "https") or not _public.hostname:
-    raise ImproperlyConfigured(f"PUBLIC_URL is {PUBLIC_URL!r}; say the address people open, such as https://money.example.org")
+    raise ImproperlyConfigured(
+        f"PUBLIC_URL is {PUBLIC_URL!r}; say the address people open, such as https://money.example.org"
+    )
 HTTPS = _public.scheme == "https"
 ALLOWED_HOSTS = sorted({_public.hostname, "127.0.0.1", "localhost", "[::1]", *words("ALLOWED_HOSTS")})
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL, *words("CORS_ALLOWED_ORIGINS")]
@@ -182,7 +188,10 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator", "OPTIONS": {"user_attributes": ["email"]}},
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ["email"]},
+    },
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
@@ -213,7 +222,9 @@ EMAIL_BACKEND = text("EMAIL_BACKEND", "django.core.mail.backends.console.EmailBa
 DATABASE_URL = text("DATABASE_URL", "postgresql:///stackmotive")
 DATABASES = {"default": database(DATABASE_URL)}
 REDIS_URL = text("REDIS_URL", "redis://127.0.0.1:6379")
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": redis_url(1), "TIMEOUT": 60}}
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": redis_url(1), "TIMEOUT": 60}
+}
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
@@ -257,7 +268,10 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["stackmotive.common.rendering.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["stackmotive.common.parsing.StrictJSONParser", "stackmotive.common.parsing.StrictMultiPartParser"],
+    "DEFAULT_PARSER_CLASSES": [
+        "stackmotive.common.parsing.StrictJSONParser",
+        "stackmotive.common.parsing.StrictMultiPartParser",
+    ],
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_PAGINATION_CLASS": "stackmotive.common.pagination.Pages",
     "DEFAULT_SCHEMA_CLASS": "stackmotive.common.schema.ProblemAutoSchema",
@@ -304,7 +318,9 @@ REFRESH_TOKEN_LIFETIME = dt.timedelta(days=whole("REFRESH_TOKEN_EXPIRE_DAYS", 14
 FIELD_ENCRYPTION_KEYS = words("FIELD_ENCRYPTION_KEYS")  # kid:base64 of 32 bytes, newest first
 if not FIELD_ENCRYPTION_KEYS:
     if not DEBUG:
-        raise ImproperlyConfigured("FIELD_ENCRYPTION_KEYS is not set: broker credentials and raw files could not be sealed.")
+        raise ImproperlyConfigured(
+            "FIELD_ENCRYPTION_KEYS is not set: broker credentials and raw files could not be sealed."
+        )
     FIELD_ENCRYPTION_KEYS = ["dev:" + base64.b64encode(b"d" * 32).decode()]
 
 TIER_REQUESTS_PER_MINUTE = {"observer": 30, "navigator": 60, "operator": 120, "sovereign": 240}

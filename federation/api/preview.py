@@ -22,12 +22,12 @@ LARGEST_PRIORITY = 32_767
 
 
 class PriorityPreviewSerializer(serializers.Serializer[Any]):
-    source = OwnedRelatedField(queryset=Source.objects.all())
+    source = OwnedRelatedField(queryset=Source.objects.all())  # type: ignore[assignment]  # the case's own word
     priority = serializers.IntegerField(min_value=0, max_value=LARGEST_PRIORITY)
 
 
 class EnabledPreviewSerializer(serializers.Serializer[Any]):
-    source = OwnedRelatedField(queryset=Source.objects.all())
+    source = OwnedRelatedField(queryset=Source.objects.all())  # type: ignore[assignment]  # the case's own word
     enabled = serializers.BooleanField()
 
 
@@ -38,7 +38,7 @@ class DecisionPreviewSerializer(serializers.Serializer[Any]):
 
 
 class LinkPreviewSerializer(serializers.Serializer[Any]):
-    source = OwnedRelatedField(queryset=Source.objects.all())
+    source = OwnedRelatedField(queryset=Source.objects.all())  # type: ignore[assignment]  # the case's own word
     reference = serializers.CharField(max_length=100, allow_blank=True)
     account = OwnedRelatedField(queryset=BrokerAccount.objects.all(), allow_null=True)
 

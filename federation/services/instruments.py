@@ -65,12 +65,13 @@ def describe_instrument(*, instrument: Instrument, valid_from: date | None = Non
 
     What it was called before stays in its history; every later sync keeps what is said here.
     """
-    assert instrument.user_id is not None  # noqa: S101  # the catalog is nobody's to change
+    owner = instrument.user_id
+    assert owner is not None  # noqa: S101  # the catalog is nobody's to change
     with transaction.atomic():
         instrument = Instrument.objects.select_for_update().get(pk=instrument.pk)
         changed = {name: value for name, value in values.items() if getattr(instrument, name) != value}
         if changed:
-            number = next_fact_number(user_id=instrument.user_id, cause=CAUSE)
+            number = next_fact_number(user_id=owner, cause=CAUSE)
             InstrumentAttribute.objects.bulk_create(
                 InstrumentAttribute(instrument=instrument, key=name, value=value, valid_from=valid_from, number=number)
                 for name, value in changed.items()
@@ -79,7 +80,7 @@ def describe_instrument(*, instrument: Instrument, valid_from: date | None = Non
                 setattr(instrument, name, value)
             instrument.save(update_fields=list(changed))
     if changed:
-        reconcile(instrument.user_id, cause=CAUSE)
+        reconcile(owner, cause=CAUSE)
     return instrument
 
 

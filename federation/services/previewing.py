@@ -116,7 +116,8 @@ def _bring_in(dry: ImportRun) -> None:
     run_import(run_id=run.pk)
     run.refresh_from_db(fields=["status", "error"])
     if run.status in (JobStatus.FAILED, JobStatus.NEEDS_MAPPING, JobStatus.QUEUED):
-        detail = (run.error or {}).get("detail", "Other work of yours runs first, or it has open questions.")
+        error: dict[str, str] = run.error or {}
+        detail = error.get("detail", "Other work of yours runs first, or it has open questions.")
         raise UnfitDecision(f"The file cannot be brought in as it is. {detail}")
 
 

@@ -17,7 +17,7 @@ FIRST = date(2024, 3, 1)
 def leg(number: int, account: int, quantity: str, day: int = 0, unit: UUID | str = "USD", **fields: object) -> Leg:
     return Leg(
         UUID(int=number), UUID(int=100 + account), unit, FIRST + timedelta(days=day), Decimal(quantity), **fields
-    )  # type: ignore[arg-type]
+    )
 
 
 def ids(found: Pairing) -> list[tuple[list[int], list[int], str]]:

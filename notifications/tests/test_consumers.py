@@ -84,7 +84,9 @@ async def test_progress_comes_unasked_and_portfolio_once_subscribed(sockets: Soc
     socket, _ = await sockets.log_in(session)
     run = uuid4()
     await sync_to_async(push.portfolio)(user_id=session.user_id, ledger_version=3, since=None)
-    await sync_to_async(push.progress)(user_id=session.user_id, job="import", id=run, status="running", done=10, total=20)
+    await sync_to_async(push.progress)(
+        user_id=session.user_id, job="import", id=run, status="running", done=10, total=20
+    )
     heard = await socket.receive_json_from(timeout=5)
     assert {name: heard[name] for name in ("type", "job", "id", "status", "done", "total")} == {
         "type": "progress", "job": "import", "id": str(run), "status": "running", "done": 10, "total": 20,
@@ -113,7 +115,12 @@ async def test_a_missed_notification_is_replayed_from_its_row(sockets: Sockets) 
     socket, _ = await sockets.log_in(session)
     await socket.send_json_to({"type": "replay", "since": str(first.pk)})
     heard = await socket.receive_json_from()
-    assert (heard["type"], heard["id"], heard["title"], heard["data"]) == ("notification", str(second.pk), "missed", {"n": 1})
+    assert (heard["type"], heard["id"], heard["title"], heard["data"]) == (
+        "notification",
+        str(second.pk),
+        "missed",
+        {"n": 1},
+    )
     assert (await socket.receive_json_from())["replayed"] == 1
 
 
@@ -175,5 +182,7 @@ async def test_an_idle_socket_outlives_the_read_time_out_of_the_redis_client(soc
     session = await person()
     socket, _ = await sockets.log_in(session)
     await asyncio.sleep(8)  # redis-py 8 gives up reads after 5 s unless told not to
-    await sync_to_async(push.progress)(user_id=session.user_id, job="import", id=uuid4(), status="done", done=1, total=1)
+    await sync_to_async(push.progress)(
+        user_id=session.user_id, job="import", id=uuid4(), status="done", done=1, total=1
+    )
     assert (await socket.receive_json_from(timeout=5))["type"] == "progress"

@@ -38,7 +38,7 @@ def run(rows: list[Leg], **fields: Any) -> dict[str, Held]:
 
 
 def open_lots(held: Held) -> list[tuple[date, Decimal, Decimal | None]]:
-    return [(lot.acquired_on, lot.quantity, lot.cost and lot.cost.total) for lot in held.lots.open]
+    return [(lot.acquired_on, lot.quantity, lot.cost.total if lot.cost else None) for lot in held.lots.open]
 
 
 def cost_of(found: dict[str, Held]) -> Decimal:

@@ -118,15 +118,11 @@ def test_a_deposit_changes_no_time_weighted_return(closes: list[D], flow: D, at:
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    closes=st.lists(st.tuples(values, values, values), min_size=2, max_size=15), scale=st.integers(2, 1000)
-)
+@given(closes=st.lists(st.tuples(values, values, values), min_size=2, max_size=15), scale=st.integers(2, 1000))
 def test_scaling_all_amounts_scales_gains_and_leaves_rates(closes: list[tuple[D, D, D]], scale: int) -> None:
     run = [DayValue(MONDAY + timedelta(days=n), v, i, o) for n, (v, i, o) in enumerate(closes)]
     scaled = [
-        DayValue(
-            day.day, None if day.value is None else day.value * scale, day.inflow * scale, day.outflow * scale
-        )
+        DayValue(day.day, None if day.value is None else day.value * scale, day.inflow * scale, day.outflow * scale)
         for day in run
     ]
     with localcontext(prec=60):
@@ -214,9 +210,7 @@ def test_any_rate_that_xirr_gives_solves_the_flows(drawn: list[tuple[int, int]])
 
 # Return statistics
 
-MIXED = r.observed(
-    [None, D("0.01"), D("0.10"), D("-0.04"), D("0.02"), D("0.03"), D("0.02"), D("0.01"), D("-0.10")]
-)
+MIXED = r.observed([None, D("0.01"), D("0.10"), D("-0.04"), D("0.02"), D("0.03"), D("0.02"), D("0.01"), D("-0.10")])
 
 
 def test_statistics_of_a_worked_series() -> None:
@@ -290,9 +284,7 @@ def test_benchmark_figures_take_the_days_both_have() -> None:
     assert other.tolist() == [0.02, 0.01]
     assert r.beta(own, other).value == pytest.approx(-2)
     assert r.information_ratio(own, other).value == pytest.approx(0.005 / (0.03 / np.sqrt(2)))
-    assert r.information_ratio(own, other, periods_per_year=4).value == pytest.approx(
-        0.01 / (0.03 / np.sqrt(2))
-    )
+    assert r.information_ratio(own, other, periods_per_year=4).value == pytest.approx(0.01 / (0.03 / np.sqrt(2)))
 
 
 def test_drawdown_names_its_days() -> None:

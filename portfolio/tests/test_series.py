@@ -54,9 +54,7 @@ def block(*holdings: Holding, last: int, first: int = 0) -> Block:
 
 def totals(*holdings: Holding, last: int, rates: dict[str, Floats] | None = None, **options: Any) -> Totals:
     blocks = build_blocks(holdings, first_day=FIRST, last_day=day(last), **options)
-    return daily_totals(
-        blocks, rates=rates or {"USD": np.ones(last + 1)}, first_day=FIRST, last_day=day(last)
-    )
+    return daily_totals(blocks, rates=rates or {"USD": np.ones(last + 1)}, first_day=FIRST, last_day=day(last))
 
 
 def same(left: Floats, right: list[float]) -> bool:
@@ -81,9 +79,7 @@ def test_units_in_and_out_leave_no_dust() -> None:
 
 
 def test_a_split_counts_at_the_start_of_its_day_with_closes_as_traded() -> None:
-    split = holding(
-        "X", events((0, 10), (2, 5)), splits=events((2, 2)), closes=closes((0, 100), (1, 110), (2, 56))
-    )
+    split = holding("X", events((0, 10), (2, 5)), splits=events((2, 2)), closes=closes((0, 100), (1, 110), (2, 56)))
     built = block(split, last=2)
     assert same(built.quantity[0], [10, 10, 25])
     assert same(built.value[0], [1000, 1100, 25 * 56])
@@ -170,9 +166,7 @@ def test_what_is_paid_into_an_unpriced_holding_is_no_loss_and_its_first_price_no
         is_cash=True,
         flows={"external": events((0, 100)), "internal": events((1, -40))},
     )
-    bought = holding(
-        "Y", events((1, 4)), closes=closes((3, 12), (4, 15)), flows={"internal": events((1, 40))}
-    )
+    bought = holding("Y", events((1, 4)), closes=closes((3, 12), (4, 15)), flows={"internal": events((1, 40))})
     total = totals(cash, bought, last=4)
     assert same(total.value, [100, 60, 60, 108, 120])
     assert same(total.border, [0, -40, 0, 48, 0])

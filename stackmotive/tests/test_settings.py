@@ -14,7 +14,7 @@ READERS = {"text", "flag", "whole", "words", "day", "secret"}
 def names_read() -> set[str]:
     tree = ast.parse((ROOT / "stackmotive" / "settings.py").read_text())
     return {
-        call.args[0].value
+        str(call.args[0].value)
         for call in ast.walk(tree)
         if isinstance(call, ast.Call)
         and isinstance(call.func, ast.Name)
@@ -66,7 +66,9 @@ def test_it_starts_with_the_keys_of_the_embedded_set_up() -> None:
         ({"DJANGO_DEBUG": "maybe"}, "DJANGO_DEBUG is 'maybe'; say true or false."),
     ],
 )
-def test_an_unsafe_or_unreadable_setting_stops_the_start_with_a_sentence(environment: dict[str, str], sentence: str) -> None:
+def test_an_unsafe_or_unreadable_setting_stops_the_start_with_a_sentence(
+    environment: dict[str, str], sentence: str
+) -> None:
     assert sentence in start_with(**environment)
 
 
