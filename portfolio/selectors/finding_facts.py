@@ -107,7 +107,10 @@ def overdrawn(user: User) -> list[Overdrawn]:
         "account_id", "currency", "day", "quantity"
     ):
         steps[account, currency].append((day, amount))
-    return [Overdrawn(*row, tuple(steps[row[0], row[2]])) for row in found]
+    return [
+        Overdrawn(account, name, currency, amount, amount_base, tuple(steps[account, currency]))
+        for account, name, currency, amount, amount_base in found
+    ]
 
 
 def statements(user: User, *, today: dt.date) -> tuple[list[Spoken], list[LastWord]]:

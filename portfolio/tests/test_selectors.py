@@ -139,5 +139,5 @@ def test_positions_cost_the_same_queries_for_one_row_and_for_twenty(django_asser
         ledger.row("buy", "2024-01-03", make_instrument(user, f"S{number}"), quantity="1", price="1")
         if number in (1, 20):
             services.refresh(user_id=user.pk)
-            with django_assert_num_queries(4):
+            with django_assert_num_queries(5):
                 assert len(selectors.positions(user=user)) == number
