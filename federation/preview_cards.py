@@ -8,6 +8,7 @@ from federation.reasons import row_words
 from federation.services.previewing import Preview, PreviewedPosition, PreviewedRow
 
 MOST_POSITIONS, MOST_ROWS = 8, 5
+WHAT_ROWS_DO = (("comes in", "come in"), ("goes", "go"), ("changes", "change"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,8 @@ class PreviewCard:
 def preview_card(found: Preview) -> PreviewCard:
     counts = (found.added_count, found.removed_count, found.changed_count)
     parts = [
-        f"{count:,} row{'s' if count != 1 else ''} {word}"
-        for count, word in zip(counts, ("come in", "go", "change"), strict=True)
+        f"1 row {one}" if count == 1 else f"{count:,} rows {many}"
+        for count, (one, many) in zip(counts, WHAT_ROWS_DO, strict=True)
         if count
     ]
     if found.opened:

@@ -20,6 +20,7 @@ ROW_WORDS = {
     "rights": "rights issue",
     "exercise": "exercise of an option",
     "expiry": "expiry of an option",
+    "adjustment": "unexplained difference",
 }
 ANOTHER = "another source"
 FIELD_WORDS = {"price": "Price", "fee": "Fee", "tax": "Tax", "cash_amount": "Amount", "quantity": "Quantity"}

@@ -120,7 +120,9 @@ def test_the_first_account_is_made_by_the_printed_link(watched: Watched, instanc
     assert "This link has ended" in page.request.get(instance.setup_url).text()
 
 
-def test_a_file_is_previewed_imported_and_its_bad_row_shown(watched: Watched, instance: Instance, tmp_path: Path) -> None:
+def test_a_file_is_previewed_imported_and_its_bad_row_shown(
+    watched: Watched, instance: Instance, tmp_path: Path
+) -> None:
     page = watched.page
     statement = tmp_path / "savings.csv"
     statement.write_text(FILE)
@@ -132,6 +134,7 @@ def test_a_file_is_previewed_imported_and_its_bad_row_shown(watched: Watched, in
     accessible(page)
     page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_text("nothing was stored").first).to_be_visible()
+    expect(page.get_by_role("button", name="Import the good rows only")).to_be_visible()
     statement.write_text(FILE.replace("ten", "1"))
     page.goto(f"{instance.url}/import/")
     page.locator("input[type=file]").set_input_files(statement)
@@ -171,7 +174,67 @@ def test_an_open_page_follows_what_changes_elsewhere(watched: Watched, browser: 
     assert time.monotonic() - begun < 10
 
 
-@pytest.mark.parametrize("path", ["/", "/holdings/", "/import/"])
+def test_second_source_of_an_account_shows_what_differed_who_won_and_why(
+    watched: Watched, browser: Browser, instance: Instance, tmp_path: Path
+) -> None:
+    page = watched.page
+    api = browser.new_context(base_url=instance.url).request
+    tokens = api.post("/api/auth/token/", data={"email": EMAIL, "password": PASSWORD}).json()
+    made = api.post(
+        "/api/ingestion/sources/",
+        headers={"Authorization": f"Bearer {tokens['access']}"},
+        data={"kind": "csv", "name": "My own list"},
+    )
+    assert made.status == 201, made.text()
+    own_list = tmp_path / "own-list.csv"
+    own_list.write_text(
+        FILE.replace("ten", "1").replace("Savings", "Notebook").replace("sell,ACME,4,120", "sell,ACME,4,120.3")
+    )
+    page.goto(f"{instance.url}/import/")
+    page.get_by_label("Source", exact=True).select_option(label="My own list")
+    page.locator("input[type=file]").set_input_files(own_list)
+    expect(page.locator("#preview")).to_contain_text("4 new")
+    page.get_by_role("button", name="Import", exact=True).click()
+    expect(page.get_by_role("link", name="See the portfolio")).to_be_visible(timeout=20_000)
+
+    page.goto(f"{instance.url}/reconciliation/")
+    expect(page.get_by_role("heading", name="The same account?")).to_be_visible(timeout=20_000)
+    accessible(page)
+    page.get_by_role("button", name="They are the same account").click()
+    expect(page.get_by_label("What would change")).to_contain_text("Notebook")
+    page.get_by_role("button", name="Apply").click()
+    conflict = page.locator("form.conflict", has_text="Price of the sale on 1 Feb 2024")
+    expect(conflict).to_contain_text("$120.00", timeout=20_000)
+    expect(conflict).to_contain_text("$120.30")
+    expect(conflict.locator("li.won")).to_contain_text("Believed")
+    winner, loser = (conflict.locator(f"li{css} .clip").inner_text() for css in (".won", ":not(.won)"))
+    expect(conflict.locator(".why")).to_contain_text(f"“{winner}”")
+    accessible(page)
+
+    conflict.get_by_role("button", name=f"Believe {loser}").click()
+    expect(page.get_by_label("What would change")).to_contain_text("1 row changes")
+    page.get_by_role("button", name="Apply").click()
+    expect(conflict).to_contain_text(f"You decided to believe “{loser}”.")
+    expect(page.locator("#toasts")).to_contain_text("Your word counts")
+    conflict.get_by_role("button", name="Undo").click()
+    expect(conflict.locator("li.won .clip")).to_have_text(winner)
+
+
+def test_holding_says_where_it_comes_from_in_a_drawer(watched: Watched, instance: Instance) -> None:
+    page = watched.page
+    page.goto(f"{instance.url}/holdings/")
+    page.get_by_role("link", name="ACME").first.click()
+    drawer = page.get_by_role("dialog", name="Where it comes from")
+    expect(drawer).to_contain_text("sum of the transactions below")
+    accessible(page)
+    drawer.get_by_role("link", name="Sale").click()
+    expect(drawer).to_contain_text("savings.csv")
+    expect(drawer).to_contain_text("line 5")
+    page.keyboard.press("Escape")
+    expect(drawer).to_be_hidden()
+
+
+@pytest.mark.parametrize("path", ["/", "/holdings/", "/import/", "/reconciliation/", "/sources/", "/holdings/add/"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pages_fit_a_phone_and_pass_the_accessibility_rules(
     watched: Watched, instance: Instance, path: str, scheme: str
