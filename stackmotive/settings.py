@@ -296,7 +296,10 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": r"/api/",
     "ENUM_NAME_OVERRIDES": {
         "AccountKindEnum": "federation.models.BrokerAccount.Kind",
+        "CorporateActionKindEnum": "federation.models.CorporateAction.Kind",
         "DecisionKindEnum": "federation.models.Decision.Kind",
+        "FindingKindEnum": "portfolio.models.Finding.Kind",
+        "InstrumentKindEnum": "federation.models.InstrumentKind",
         "JobStatusEnum": "ingestion.models.JobStatus",
         "SourceKindEnum": "ingestion.models.SourceKind",
         "TransactionKindEnum": "federation.models.TransactionKind",

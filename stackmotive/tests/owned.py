@@ -169,8 +169,9 @@ def transfer(owner: "User") -> Mapping[str, str]:
     from federation.tests.factories import cash_event, make_source, stage
 
     number = uuid4().hex[:8]
-    out = cash_event("01-10", "withdrawal", "-100", account=f"A{number}")
-    stage(make_source(owner), rows=[out, cash_event("01-11", "deposit", "100", account=f"B{number}")])
+    amount = str(100 + int(number, 16) % 100_000_000)  # equal ones would be ambiguous
+    out = cash_event("01-10", "withdrawal", f"-{amount}", account=f"A{number}")
+    stage(make_source(owner), rows=[out, cash_event("01-11", "deposit", amount, account=f"B{number}")])
     reconcile(owner.pk)
     return {"id": str(TransferLink.objects.filter(user=owner).latest("arrived_on").pk)}
 
