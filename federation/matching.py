@@ -241,9 +241,10 @@ def _side(row: StagedRow) -> str:
 
 def _trade_key(event: Event, *, dated: bool) -> tuple[Hashable, ...]:
     row = event.legs[0].row
-    if len(event.legs) != 1 or row.instrument is None or not row.quantity:
+    size = row.quantity or (row.ratio if row.kind == "split" else None)  # a split may state its ratio alone
+    if len(event.legs) != 1 or row.instrument is None or not size:
         return ()
-    return ((_side(row), row.instrument, row.quantity, row.trade_date if dated else None),)
+    return ((_side(row), row.instrument, size, row.trade_date if dated else None),)
 
 
 def _bundle_key(event: Event) -> tuple[Bundle, ...]:

@@ -95,9 +95,10 @@ class OwnInstrumentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Own
     @idempotent
     def partial_update(self, request: Request, pk: str) -> Response:
         """Call it something else. Its history keeps what it was called."""
+        instrument = self.get_object()
         asked = InstrumentChangeSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
-        services.describe_instrument(instrument=self.get_object(), **asked.validated_data)
+        services.describe_instrument(instrument=instrument, **asked.validated_data)
         return Response(self.get_serializer(self.get_object()).data)
 
     @extend_schema(request=MergeSerializer, responses={200: DecisionSerializer})
@@ -105,12 +106,13 @@ class OwnInstrumentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Own
     @idempotent
     def merge(self, request: Request, pk: str) -> Response:
         """It is one with another. The decision can be revoked."""
+        instrument = self.get_object()
         asked = MergeSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         into = self.get_queryset().filter(pk=asked.validated_data["into"]).first()
         if into is None:
             raise NotFound
-        decision = services.merge_instruments(instrument=self.get_object(), into=into)
+        decision = services.merge_instruments(instrument=instrument, into=into)
         return Response(DecisionSerializer(decision).data)
 
     @extend_schema(request=SplitSerializer, responses={200: DecisionSerializer})
@@ -118,7 +120,8 @@ class OwnInstrumentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Own
     @idempotent
     def split(self, request: Request, pk: str) -> Response:
         """Some of its namings mean another instrument. The decision can be revoked."""
+        instrument = self.get_object()
         asked = SplitSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
-        decision = services.split_instrument(instrument=self.get_object(), namings=asked.validated_data["namings"])
+        decision = services.split_instrument(instrument=instrument, namings=asked.validated_data["namings"])
         return Response(DecisionSerializer(decision).data)
