@@ -1,12 +1,13 @@
 """Browser pages of portfolio: the overview, the holdings, where they come from, and what is typed by hand."""
 
+import json
 from uuid import UUID
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import URLPattern, URLResolver, path, reverse
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.errors import TierRequired
 from accounts.models import Tier, User
@@ -14,14 +15,17 @@ from accounts.page_access import signed_in
 from federation.models import BrokerAccount
 from ingestion.run_cards import run_cards
 from ingestion.selectors import latest_runs
-from portfolio import selectors
+from portfolio import selectors, services
+from portfolio.finding_cards import finding_board
 from portfolio.holdings_table import GROUPS, holdings_table
 from portfolio.manual_forms import INSTRUMENT_KINDS, KINDS, Typed, add_position, add_transaction, form_of
+from portfolio.models import Finding
 from portfolio.overview import BREAKDOWNS, Choice, overview
 from portfolio.provenance_cards import cash_provenance, holding_provenance, row_provenance
+from portfolio.selectors.findings import findings
 from portfolio.valuation_day import valuation_day
 from stackmotive.common.currencies import ISO_4217
-from stackmotive.common.page_filters import Filters, filters_of
+from stackmotive.common.page_filters import Filters, filters_of, kept_query
 from stackmotive.common.problems import NotFound, Problem
 
 RECENT_IMPORTS = 4
@@ -112,6 +116,39 @@ def told(typed: Typed) -> str:
     return f"It was added to {typed.account.name}. Your figures follow in a moment."
 
 
+def findings_context(user: User) -> dict[str, object]:
+    return {"user": user, "board": finding_board(user), "may_trace": user.effective_tier >= Tier.NAVIGATOR}
+
+
+@require_safe
+@signed_in
+def findings_page(request: HttpRequest, user: User) -> HttpResponse:
+    context = {"page": "findings", "filters": {"query": kept_query(request.GET.dict())}}
+    return render(request, "portfolio/findings.html", context | findings_context(user))
+
+
+@require_safe
+@signed_in
+def finding_count(request: HttpRequest, user: User) -> HttpResponse:
+    """How many findings want attention, for the navigation; nothing for none."""
+    count = findings(user, dismissed=False).exclude(severity=Finding.Severity.INFO).count()
+    return render(request, "portfolio/_finding_count.html", {"count": count})
+
+
+@require_POST
+@signed_in
+def finding_dismiss(request: HttpRequest, user: User, finding_id: UUID) -> HttpResponse:
+    """Put a finding aside until its evidence changes, or show it again."""
+    is_restored = bool(request.POST.get("restore"))
+    (services.restore_finding if is_restored else services.dismiss_finding)(user=user, finding_id=finding_id)
+    if not request.headers.get("HX-Request"):
+        return HttpResponseRedirect(reverse("findings"))
+    response = render(request, "portfolio/_findings.html", findings_context(user))
+    title, body = ("It is back on the list", "") if is_restored else ("Put aside", "It comes back if it changes.")
+    response["HX-Trigger"] = json.dumps({"toast:show": {"title": title, "body": body, "level": "success"}})
+    return response
+
+
 def provenance_answer(request: HttpRequest, user: User, template: str, found: object | None) -> HttpResponse:
     """What a drawer shows, or a page of its own where no script asked. Raises NotFound for nothing of the user's."""
     if user.effective_tier < Tier.NAVIGATOR:
@@ -164,6 +201,9 @@ def account_options(request: HttpRequest, user: User) -> HttpResponse:
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", overview_page, name="overview"),
     path("holdings/", holdings_page, name="holdings"),
+    path("findings/", findings_page, name="findings"),
+    path("findings/count/", finding_count, name="finding-count"),
+    path("findings/<uuid:finding_id>/dismiss/", finding_dismiss, name="finding-dismiss"),
     path("holdings/add/", add_by_hand, name="add-by-hand"),
     path("holdings/accounts/", account_options, name="account-options"),
     path("holdings/<uuid:instrument_id>/provenance/", holding_drawer, name="holding-provenance"),

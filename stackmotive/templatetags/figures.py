@@ -1,10 +1,11 @@
 """Figures in templates: every amount can be hidden by one key, every direction is an arrow and a sign too."""
 
+import re
 from datetime import date
 from decimal import Decimal
 
 from django import template
-from django.utils.html import format_html
+from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from stackmotive.common import display
@@ -24,6 +25,21 @@ def hideable(text: str) -> SafeString:
 def amount(text: str) -> SafeString:
     """An amount that is in words already."""
     return hideable(text)
+
+
+AMOUNTS = re.compile(
+    r"[+\u2212]?(?:[€$£¥₹₩₪]|[A-Z]{3}\u00a0)\d[\d,]*(?:\.\d+)?|[+\u2212]?\d[\d,]*(?:\.\d+)?(?= [A-Z]{2})"
+)
+
+
+@register.filter
+def amounts(sentence: str) -> SafeString:
+    """A sentence whose money and quantities ("3 KO") are hidden with the others."""
+    parts, end = [], 0
+    for found in AMOUNTS.finditer(sentence):
+        parts += [conditional_escape(sentence[end : found.start()]), hideable(found[0])]
+        end = found.end()
+    return mark_safe("".join([*parts, conditional_escape(sentence[end:])]))  # noqa: S308  # every part is escaped
 
 
 @register.simple_tag

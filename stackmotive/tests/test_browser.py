@@ -234,7 +234,9 @@ def test_holding_says_where_it_comes_from_in_a_drawer(watched: Watched, instance
     expect(drawer).to_be_hidden()
 
 
-@pytest.mark.parametrize("path", ["/", "/holdings/", "/import/", "/reconciliation/", "/sources/", "/holdings/add/"])
+@pytest.mark.parametrize(
+    "path", ["/", "/holdings/", "/import/", "/reconciliation/", "/sources/", "/findings/", "/holdings/add/"]
+)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pages_fit_a_phone_and_pass_the_accessibility_rules(
     watched: Watched, instance: Instance, path: str, scheme: str

@@ -30,6 +30,8 @@ SHOTS = (
     Shot("overview", "/?period=all"),
     Shot("overview-dark", "/?period=all", "dark"),
     Shot("holdings", "/holdings/?group=account"),
+    Shot("reconciliation", "/reconciliation/"),
+    Shot("sources", "/sources/"),
     Shot("import", "/import/"),
     Shot("import-result", "newest rejected import"),
     Shot("overview-phone", "/?period=5y", "light", on_phone=True),

@@ -70,10 +70,15 @@ function toast(title, body = "", level = "info") {
 const fire = (name, detail) => document.body.dispatchEvent(new CustomEvent(name, { detail, bubbles: true }));
 const ENDED = ["done", "partial", "failed", "cancelled", "unchanged", "needs_mapping"];
 let portfolioTimer;
+function tellChange() { // not while a form is answered or a preview is read: both would be swapped away
+  clearTimeout(portfolioTimer);
+  if (document.querySelector(".htmx-request, .preview")) portfolioTimer = setTimeout(tellChange, 400);
+  else fire("portfolio:changed");
+}
 const heard = {
   hello: () => setLive("on", "Live"),
   notification: (frame) => toast(frame.title, frame.body, { critical: "error", error: "error", warning: "warning", success: "success" }[frame.severity] || "info"),
-  portfolio: () => { clearTimeout(portfolioTimer); portfolioTimer = setTimeout(() => fire("portfolio:changed"), 400); },
+  portfolio: () => { clearTimeout(portfolioTimer); portfolioTimer = setTimeout(tellChange, 400); },
   progress: (frame) => {
     const bars = $$(`[data-job="${CSS.escape(frame.id)}"] progress`);
     bars.forEach((bar) => { if (frame.total) { bar.max = frame.total; bar.value = frame.done; } });
