@@ -101,6 +101,7 @@ def _check_names(
     statement = step.get("statement", {})
     rows = [*statement.get("transactions", ()), *statement.get("positions", ()), *statement.get("prices", ())]
     rows += [step[name] for name in ("transaction", "position") if name in step]
+    rows += [{"instrument": step[name]} for name in ("instrument", "new_instrument") if name in step]
     for row in rows:
         if "instrument" in row and row["instrument"] not in body.get("instruments", {}):
             raise CaseRefused(f"{where}: no instrument is named {row['instrument']!r}.")
@@ -288,7 +289,7 @@ OPTIONS: dict[str, Check] = {
 STEP_COMMON: dict[str, Check] = {"do": text, "as": text, "at": moment, "refused": text, "note": text}
 DECISION_KINDS = (
     "choose", "same", "different", "ignore", "book", "set_value", "link_account", "resolve_instrument",
-    "merge_instruments", "split_instrument", "pair_transfer", "unpair_transfer", "opening_lots", "accept", "reject",
+    "merge_instruments", "split_instrument", "pair_transfer", "unpair_transfer", "far_side", "opening_lots", "accept",
 )  # fmt: skip
 STEPS: dict[str, tuple[dict[str, Check], tuple[str, ...]]] = {
     "arrive": (
@@ -328,6 +329,7 @@ STEPS: dict[str, tuple[dict[str, Check], tuple[str, ...]]] = {
             "to_account": text,
             "field": text,
             "value": text,
+            "meaning": one_of("income", "payment"),
             "lots": _list(_object({"acquired_on": day, "quantity": number, "cost": or_null(number)})),
         },
         ("kind",),
@@ -335,7 +337,7 @@ STEPS: dict[str, tuple[dict[str, Check], tuple[str, ...]]] = {
     "resolve": (
         {
             "conflict": text,
-            "action": one_of("choose", "book", "ignore", "match", "accept", "reject"),
+            "action": one_of("choose", "book", "ignore", "match", "accept"),
             "source": text,
             "row": text,
             "remember": flag,
@@ -345,6 +347,21 @@ STEPS: dict[str, tuple[dict[str, Check], tuple[str, ...]]] = {
     "revoke": ({"decision": text}, ("decision",)),
     "set_source": ({"source": text, "priority": count, "enabled": flag}, ("source",)),
     "set_account": ({"account": text, **ACCOUNT_SETTINGS}, ("account",)),
+    "state_action": (
+        {
+            "kind": text,
+            "instrument": text,
+            "ex_date": day,
+            "ratio": number,
+            "new_instrument": text,
+            "cash_per_unit": number,
+            "currency": text,
+            "allocation": number,
+            "cash_in_lieu": number,
+        },
+        ("kind", "instrument", "ex_date"),
+    ),
+    "withdraw_action": ({"action": text}, ("action",)),
     "retire": ({"source": text, "keep": flag}, ("source",)),
     "delete_account": ({"account": text}, ("account",)),
 }
@@ -468,7 +485,15 @@ EXPECTED: dict[str, Check] = {
             }
         )
     ),
-    "transfers": _list(_object({"out": _list(text), "in": _list(text), "by": one_of("rule", "decision")})),
+    "transfers": _list(
+        _object(
+            {
+                "out": _list(text),
+                "in": _list(text),
+                "by": one_of("rule", "group", "hash", "decision", "income", "payment"),
+            }
+        )
+    ),
     "findings": _list(_object({"kind": text, "account": text, "instrument": text, "day": day, "row": text})),
     "same_ledger_as": text,
     "changed": flag,

@@ -15,7 +15,7 @@ from django.utils import timezone
 from accounts.models import Tier, User
 from federation.errors import UnfitDecision
 from federation.facts import resolve
-from federation.models import AccountLink, BrokerAccount, Claim, Conflict, Decision
+from federation.models import AccountLink, BrokerAccount, Claim, Conflict, CorporateAction, Decision, Instrument
 from federation.services import (
     create_account,
     decide,
@@ -25,6 +25,8 @@ from federation.services import (
     revoke,
     update_account,
 )
+from federation.services.corporate_actions import Terms, state_action, withdraw_action
+from federation.services.instruments import ensure_instrument
 from ingestion.adapters.base import (
     CashRow,
     CoverageRow,
@@ -54,6 +56,7 @@ from stackmotive.common.problems import Problem as Refusal
 from stackmotive.reconcile_case_files import ReconcileCase
 
 Item = Mapping[str, Any]
+TRANSFER_WORDS = {"pair_transfer": "pair", "unpair_transfer": "apart", "far_side": "payment"}
 RowKey = tuple[UUID, str]
 """(source, identity): what a staged transaction is called for good"""
 
@@ -90,6 +93,7 @@ class Player:
     rows: dict[str, tuple[str, int]] = field(default_factory=dict)  # a row's `as` -> (arrival, line)
     by_hand: dict[str, UUID] = field(default_factory=dict)  # a row's `as` -> uid
     decisions: dict[str, Decision] = field(default_factory=dict)
+    actions: dict[str, CorporateAction] = field(default_factory=dict)
     is_behind: bool = False
 
     def __post_init__(self) -> None:
@@ -230,7 +234,10 @@ class Player:
             value["source"] = str(self.source(step["source"]).pk)
         if "to_account" in step:
             value["account"] = str(self.account(step["to_account"]))
-        self.decisions[name] = decide(user=self.user, kind=step["kind"], keys=keys, value=value)
+        kind = step["kind"]
+        if kind in TRANSFER_WORDS:
+            kind, value["as"] = "pair_transfer", step.get("meaning", TRANSFER_WORDS[kind])
+        self.decisions[name] = decide(user=self.user, kind=kind, keys=keys, value=value)
 
     def _namings(self, name: str) -> list[list[str]]:
         key = instrument_key(self.instrument(name))
@@ -263,6 +270,29 @@ class Player:
         account = BrokerAccount.objects.get(pk=self.account(step["account"]))
         settings = ("currency", "tracking", "cash_mode", "allows_short", "cost_basis_method")
         update_account(account=account, **{one: step[one] for one in settings if one in step})
+
+    def _state_action(self, step: Item, name: str) -> None:
+        numbers = ("ratio", "cash_per_unit", "allocation", "cash_in_lieu")
+        said: dict[str, Any] = {one: Decimal(step[one]) for one in numbers if one in step}
+        if "new_instrument" in step:
+            said["new_instrument"] = self._known_instrument(step["new_instrument"])
+        terms = Terms(
+            kind=step["kind"],
+            instrument=self._known_instrument(step["instrument"]),
+            ex_date=_day(step["ex_date"]),
+            currency=step.get("currency", ""),
+            **said,
+        )
+        self.actions[name] = state_action(user=self.user, terms=terms)
+
+    def _withdraw_action(self, step: Item, name: str) -> None:
+        withdraw_action(action=self.actions[step["action"]])
+
+    def _known_instrument(self, name: str) -> Instrument:
+        self._settle()
+        named = dict(self.instrument_fields(name))
+        named.setdefault("currency", self.user.base_currency)
+        return ensure_instrument(user=self.user, named=InstrumentRef(**named))[0]
 
     def _retire(self, step: Item, name: str) -> None:
         retire_source(source=self.source(step["source"]), keep=step.get("keep", True))
@@ -301,10 +331,13 @@ class Player:
         raise Unplayable(f"no account is named {name!r}")
 
     def instrument(self, name: str) -> InstrumentRef:
-        given: dict[str, Any] = dict(self.case.body.get("instruments", {})[name])
+        return InstrumentRef(**self.instrument_fields(name))
+
+    def instrument_fields(self, name: str) -> dict[str, Any]:
+        given: dict[str, Any] = {"symbol": name} | self.case.body.get("instruments", {})[name]
         if "multiplier" in given:
             given["multiplier"] = Decimal(given["multiplier"])
-        return InstrumentRef(**{"symbol": name} | given)
+        return given
 
     def row_key(self, name: str) -> RowKey:
         """A row by its `as`, or as `arrival:line`, or a row by hand by its step's name."""
@@ -486,10 +519,10 @@ class Names:
         if about in ("position", "cash"):
             seconds = self.instruments[UUID(second)] if about == "position" else {second}
             return {f"{about}:{one}:{other}" for one in self.accounts[UUID(first)] for other in seconds}
-        if about == "transaction":
+        if about in ("transaction", "transfer"):
             claims = Claim.objects.filter(transaction=UUID(first)).select_related("staged")
             rows = {name for claim in claims for name in self.rows[claim.source_id, claim.staged.identity]}
-            return {f"{about}:{name}:{second}" for name in rows}
+            return {f"{about}:{name}:{second}" if second else f"{about}:{name}" for name in rows}
         if about in ("row", "match"):
             return {f"{about}:{name}" for name in self.rows[UUID(first), second]}
         if about == "coverage" and first.isdecimal():

@@ -16,6 +16,8 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
+from accounts.facts import market_number
+from accounts.models import User
 from federation.facts import load, resolve
 from federation.models import (
     AccountLink,
@@ -26,14 +28,17 @@ from federation.models import (
     LedgerVersion,
     ReportedBalance,
     Transaction,
+    TransferLink,
 )
 from federation.services import differences_from_facts, rebuild
+from federation.services.versions import Moment
 from federation.truth import AccountFacts, Facts, Truth, compute
 from ingestion.models import ImportRun
-from portfolio.models import CashBalance, Lot
+from portfolio.models import CashBalance, Finding, Lot
 from portfolio.selectors import positions
 from portfolio.selectors.scope import exchange
 from portfolio.selectors.summary import cash_rows
+from portfolio.services.past import figures_then
 from portfolio.services.refresh import refresh
 from portfolio.valuation_day import valuation_day
 from stackmotive.common.money import plain
@@ -51,7 +56,10 @@ POSITION_FIELDS = (
     "quantity", "currency", "unexplained_quantity", "reported_as_of", "missing_quantity", "cost_basis", "average_cost",
     "reason",
 )  # fmt: skip
-NEEDS_FIGURES = frozenset({"positions", "cash", "lots", "arrivals"})  # imports end when the figures include them
+KNOWN_LATER = frozenset({"ledger", "positions", "cash", "lots", "reports", "conflicts", "transfers"})
+NEEDS_FIGURES = frozenset(
+    {"positions", "cash", "lots", "arrivals", "findings"}
+)  # imports end when the figures include them
 TOLD = (
     "trade_date", "position", "kind", "account", "instrument", "quantity", "cash_amount", "key", "status", "winner",
     "rule", "candidates", "as_of", "value", "balance", "currency", "name", "names", "needs_review", "source",
@@ -101,11 +109,13 @@ def _in_order(case: ReconcileCase) -> Lived:
     """Up to date after every step; each expected point is asked when its step is the newest thing known."""
     player, lived = Player(case), Lived()
     hashes: dict[str, str] = {}
+    moments: dict[str, Moment] = {}
     for number in range(len(case.steps)):
         player.play(number)
         has_changed = player.catch_up()
         name = case.step_name(number)
         hashes[name] = content_hash(player)
+        moments[name] = _moment(player)
         is_last = number == len(case.steps) - 1
         for point in case.body["expected"]:
             if point.get("after", case.step_name(len(case.steps) - 1)) == name:
@@ -119,8 +129,30 @@ def _in_order(case: ReconcileCase) -> Lived:
         if is_last:
             lived.wrong += _stray_failures(case, player)
     lived.seen = Seen(player).everything()
+    for point in case.body["expected"]:
+        name = point.get("after", "")
+        if name in moments and name != case.step_name(len(case.steps) - 1):
+            lived.wrong += _asked_later(player, point, moments[name])
     lived.wrong += _same_facts_same_truth(player, lived.seen)
     return lived
+
+
+def _moment(player: Player) -> Moment:
+    """What is known now, to be asked for later; "today" stays the day of the case."""
+    version = LedgerVersion.objects.filter(user=player.user).order_by("-number").first()
+    fact_number = User.objects.values_list("fact_number", flat=True).get(pk=player.user.pk)
+    noon = dt.datetime.combine(valuation_day(player.user), dt.time(12), tzinfo=dt.UTC)
+    return Moment(player.user.pk, noon, fact_number, market_number(), version.number if version else 0)
+
+
+def _asked_later(player: Player, point: Item, moment: Moment) -> list[str]:
+    """The same question at the end, with known_at: the same answer."""
+    asked = {name: value for name, value in point.items() if name in KNOWN_LATER or name == "as_of"}
+    if not asked.keys() & KNOWN_LATER:
+        return []
+    with figures_then(moment) as user:
+        found = Seen(player, then=user).against(asked)
+    return [f"known at {point['after']}, asked at the end: {one}" for one in found]
 
 
 def _late(case: ReconcileCase) -> Lived:
@@ -230,8 +262,9 @@ def _only(first: Sequence[Any], second: Sequence[Any]) -> str:
 class Seen:
     """What a user of the product sees now, in the words of the case."""
 
-    def __init__(self, player: Player) -> None:
-        self.player, self.user = player, player.user
+    def __init__(self, player: Player, *, then: User | None = None) -> None:
+        """then: the user of an earlier moment, whose figures stand already."""
+        self.player, self.user, self.is_past = player, then or player.user, then is not None
         self.names = Names(player)
 
     def everything(self) -> Shown:
@@ -248,7 +281,7 @@ class Seen:
     def against(self, point: Item) -> list[str]:
         """A sentence for each difference between `point` and what is there."""
         as_of = dt.date.fromisoformat(point["as_of"]) if "as_of" in point else None
-        if point.keys() & NEEDS_FIGURES:
+        if point.keys() & NEEDS_FIGURES and not self.is_past:
             refresh(user_id=self.user.pk)
         sections: dict[str, Callable[[], list[Shown]]] = {
             "ledger": lambda: [row for row in self.ledger() if as_of is None or row["trade_date"] <= as_of],
@@ -260,6 +293,8 @@ class Seen:
             "accounts": self.accounts,
             "links": self.links,
             "instruments": self.instruments,
+            "transfers": self.transfers,
+            "findings": lambda: self.findings({one["kind"] for one in point["findings"]}),
         }
         wrong: list[str] = []
         for section, read in sections.items():
@@ -268,7 +303,6 @@ class Seen:
                 wrong += [f"{section}: {one}" for one in compare(point[section], read())]
         for name, wanted in point.get("arrivals", {}).items():
             wrong += [f"{name}: {one}" for one in _unlike(wanted, self.arrival(name))]
-        wrong += [f"{section} are not kept yet" for section in ("transfers", "findings") if section in point]
         return wrong
 
     def ledger(self) -> list[Shown]:
@@ -362,6 +396,39 @@ class Seen:
 
     def _candidates(self, candidates: Iterable[Item]) -> dict[str, str]:
         return {self.names.sources[UUID(one["source"])]: one["value"] for one in candidates}
+
+    def transfers(self) -> list[Shown]:
+        """Each side as the rows of the case that its legs follow from."""
+        claimed: dict[str, set[str]] = {}
+        for claim in Claim.objects.filter(transaction__user=self.user).select_related("staged"):
+            names = self.names.rows[claim.source_id, claim.staged.identity]
+            claimed.setdefault(str(claim.transaction_id), set()).update(names)
+        return [
+            {
+                "out": [claimed.get(str(leg), set()) for leg in link.out_legs],
+                "in": [claimed.get(str(leg), set()) for leg in link.in_legs],
+                "by": link.rule,
+            }
+            for link in TransferLink.objects.filter(user=self.user)
+        ]
+
+    def findings(self, kinds: set[str]) -> list[Shown]:
+        """Those of `kinds`, each with the rows of the case that it names."""
+        return [
+            {
+                "kind": one.kind,
+                "account": self.names.accounts[one.account_id] if one.account_id else None,
+                "instrument": self.names.instruments[one.instrument_id] if one.instrument_id else None,
+                "day": one.day,
+                "row": {
+                    name
+                    for row in one.rows
+                    if row["type"] == "transaction"
+                    for name in self.names.uids.get(UUID(row["id"]), ())
+                },
+            }
+            for one in Finding.objects.filter(user=self.user, kind__in=kinds)
+        ]
 
     def accounts(self) -> list[Shown]:
         return [

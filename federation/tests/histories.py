@@ -129,6 +129,8 @@ def statements(draw: st.DrawFn) -> Statement:
     )
     completeness = draw(st.sampled_from(COVERAGE))
     rows = [row for event in draw(_events) for row in event if first <= row.trade_date <= last]
+    first_of: dict[str, TransactionRow] = {}  # no file gives an id of its own to two different rows
+    rows = [row for row in rows if not row.external_id or first_of.setdefault(row.external_id, row) == row]
     statement.transactions = [replace(row, line=line) for line, row in enumerate(rows, start=1)]
     if rows or completeness == "declared":
         statement.coverage.append(CoverageRow("", "transactions", first, last, completeness))  # type: ignore[arg-type]
