@@ -235,7 +235,7 @@ def quality_items(user: User, quality: Quality) -> tuple[QualityItem, ...]:
 def conflict_words(user: User, count: int) -> str:
     """Open conflicts, and how many were settled: those are to be seen too."""
     settled = Conflict.objects.visible_to(user).exclude(status=Conflict.Status.OPEN).count()
-    return f"open conflict{plural(count)}" + (f", {settled} settled" if settled else "")
+    return f"conflict{plural(count)}, {settled} settled" if settled else f"open conflict{plural(count)}"
 
 
 def good(is_good: bool) -> str:
