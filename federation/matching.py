@@ -17,6 +17,7 @@ from federation.rows import Event, StagedRow
 from stackmotive.common.currencies import minor_unit
 
 PRICE_TOLERANCE = Decimal("0.005")
+SPLIT_DAYS = 5  # between the ex-date that one source states and the booking of another
 ONE_DAY = timedelta(days=1)
 SETTLEMENT = timedelta(days=4)
 TRADES = frozenset({"buy", "sell"})
@@ -98,6 +99,7 @@ class _Pairing:
         self._nearest("day_apart", lambda event: _trade_key(event, dated=False), _dated_price_distance)
         self._bundles(days=(-1, 1))
         self._nearest("day_apart", lambda event: _cash_keys(event, dated=False), _day_distance)
+        self._nearest("days_apart", _split_key, _split_distance)
 
     def _free_anchors(self, keys: "Keys") -> dict[Hashable, list[int]]:
         index: dict[Hashable, list[int]] = {}
@@ -245,6 +247,22 @@ def _trade_key(event: Event, *, dated: bool) -> tuple[Hashable, ...]:
     if len(event.legs) != 1 or row.instrument is None or not size:
         return ()
     return ((_side(row), row.instrument, size, row.trade_date if dated else None),)
+
+
+def _split_key(event: Event) -> tuple[Hashable, ...]:
+    """There is one split of an instrument about a day, by whatever ratio or units a source states it (DESIGN 5.10)."""
+    row = event.legs[0].row
+    if len(event.legs) != 1 or row.kind != "split" or row.instrument is None:
+        return ()
+    return ((row.instrument,),)
+
+
+def _split_distance(anchor: Event, event: Event) -> tuple[int, Decimal] | None:
+    first, second = anchor.legs[0].row, event.legs[0].row
+    days = abs((first.trade_date - second.trade_date).days)
+    if days > SPLIT_DAYS or (first.ratio and second.ratio and first.ratio != second.ratio):
+        return None
+    return (days, Decimal(0))
 
 
 def _bundle_key(event: Event) -> tuple[Bundle, ...]:

@@ -130,9 +130,7 @@ class RateTable:
         is_newer = ~np.isnan(through) & (np.minimum(first_as_of, second_as_of) > direct_as_of)
         return np.where(is_newer, through, direct)
 
-    def _observed_column(
-        self, base: str, quote: str, days: NDArray[np.int64]
-    ) -> tuple[Floats, NDArray[np.int64]]:
+    def _observed_column(self, base: str, quote: str, days: NDArray[np.int64]) -> tuple[Floats, NDArray[np.int64]]:
         """Rates and the days they were observed on; NaN and 0 before the first."""
         rates, as_of = np.full(days.size, np.nan), np.zeros(days.size, dtype=np.int64)
         pair = self._pairs.get((min(base, quote), max(base, quote)))

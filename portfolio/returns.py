@@ -178,9 +178,7 @@ def modified_dietz(days: Sequence[DayValue]) -> Figure[Decimal]:
         return Figure(None, "too_few_observations")
     span = (days[-1].day - days[0].day).days
     with localcontext(prec=DIGITS):
-        weighted = sum(
-            (day.inflow - day.outflow) * (days[-1].day - day.day).days for day in days[1:]
-        ) / Decimal(span)
+        weighted = sum((day.inflow - day.outflow) * (days[-1].day - day.day).days for day in days[1:]) / Decimal(span)
         capital = days[0].value + weighted
         if capital <= 0:
             return Figure(None, "zero_capital")
@@ -189,9 +187,7 @@ def modified_dietz(days: Sequence[DayValue]) -> Figure[Decimal]:
 
 # Money-weighted return
 
-RATE_SCAN: Final[Floats] = 0.05 * np.sinh(
-    np.linspace(-10.2, 10.2, 401)
-)  # ln(1 + r): fine near 0, out to +-670
+RATE_SCAN: Final[Floats] = 0.05 * np.sinh(np.linspace(-10.2, 10.2, 401))  # ln(1 + r): fine near 0, out to +-670
 
 
 def xirr(flows: Iterable[tuple[date, Decimal]]) -> Figure[float]:
@@ -256,7 +252,10 @@ def _newton(amounts: Floats, years: Floats, root: float) -> float | None:
         step = worth / slope
         root -= step
         if abs(step) <= 1e-14 * max(1.0, abs(root)):
-            return root
+            with np.errstate(over="ignore", invalid="ignore"):
+                terms = amounts * np.exp(-root * (years if root >= 0 else years - years[-1]))
+                is_root = abs(float(terms.sum())) <= 1e-9 * float(np.abs(terms).max())
+            return root if is_root else None  # far from 0 the slope is rounding noise, and any step may look small
     return None
 
 
@@ -454,9 +453,7 @@ def beta(returns: Floats, benchmark: Floats) -> Figure[float]:
     return _figure(np.cov(returns, benchmark, ddof=1)[0, 1] / benchmark.var(ddof=1))
 
 
-def alpha(
-    returns: Floats, benchmark: Floats, *, periods_per_year: int, risk_free: float = 0.0
-) -> Figure[float]:
+def alpha(returns: Floats, benchmark: Floats, *, periods_per_year: int, risk_free: float = 0.0) -> Figure[float]:
     """What the benchmark's moves leave unexplained, compounded to a year; risk_free is per period."""
     slope = beta(returns, benchmark)
     if slope.value is None:
@@ -468,9 +465,7 @@ def alpha(
         return _figure(float(np.power(1 + excess, periods_per_year)) - 1)
 
 
-def information_ratio(
-    returns: Floats, benchmark: Floats, *, periods_per_year: int | None = None
-) -> Figure[float]:
+def information_ratio(returns: Floats, benchmark: Floats, *, periods_per_year: int | None = None) -> Figure[float]:
     """Mean over standard deviation of the difference to the benchmark; a year where periods are given."""
     if returns.size < 2:
         return Figure(None, "too_few_observations")

@@ -244,9 +244,7 @@ def _place_closes(holding: Holding, first_day: date, prices: Floats, is_fresh: N
         is_fresh[after:] = since + closes.ages[-1] <= holding.horizon
 
 
-def daily_totals(
-    blocks: Iterable[Block], *, rates: Mapping[str, Floats], first_day: date, last_day: date
-) -> Totals:
+def daily_totals(blocks: Iterable[Block], *, rates: Mapping[str, Floats], first_day: date, last_day: date) -> Totals:
     """Sum holdings in base. rates: base currency for one unit of each currency, a column over the same days.
 
     To total from a day on, begin one day earlier and drop that first element: whether a value was known the

@@ -140,9 +140,7 @@ def stored_fields(serializer: Any) -> tuple[str, ...]:
 
 
 @extend_schema_view(
-    list=extend_schema(
-        parameters=[KNOWN_AT], responses={200: serializers.LotSerializer(many=True), 202: NOT_READY}
-    )
+    list=extend_schema(parameters=[KNOWN_AT], responses={200: serializers.LotSerializer(many=True), 202: NOT_READY})
 )
 class LotViewSet(RowsViewSet):
     """Open lots, oldest first."""

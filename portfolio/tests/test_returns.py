@@ -171,6 +171,11 @@ def test_xirr_without_a_solution_says_why(cash: list[tuple[date, D]], reason: st
     assert r.xirr(cash) == Figure(None, reason)  # type: ignore[arg-type]
 
 
+def test_a_loss_that_newton_overshoots_is_found_all_the_same() -> None:
+    cash = [(MONDAY + timedelta(days=1433), D(-1906)), (MONDAY + timedelta(days=3200), D(306))]
+    assert r.xirr(cash).value == pytest.approx((306 / 1906) ** (365 / 1767) - 1, rel=1e-12)
+
+
 def test_of_several_rates_xirr_gives_the_one_nearest_to_ten_percent() -> None:
     # 100 (1 + r)^2 - 265 (1 + r) + 168 = 0 has the rates 5 % and 60 %
     cash = flows(("2021-01-01", "-100"), ("2022-01-01", "265"), ("2023-01-01", "-168"))

@@ -59,9 +59,7 @@ def shadow_table(
             cursor.execute(sql.SQL("SELECT COALESCE(MAX(id), 0) + 1 FROM {}").format(table))
             row = cursor.fetchone()
             assert row is not None  # noqa: S101  # an aggregate always answers one row
-            cursor.execute(
-                sql.SQL("ALTER TABLE {} ALTER COLUMN id RESTART WITH {}").format(table, sql.Literal(row[0]))
-            )
+            cursor.execute(sql.SQL("ALTER TABLE {} ALTER COLUMN id RESTART WITH {}").format(table, sql.Literal(row[0])))
         cursor.execute(sql.SQL("ANALYZE {}").format(table))
 
 
