@@ -11,7 +11,6 @@
 from __future__ import annotations  # so that an older Python reads this far and is refused in a sentence
 
 import contextlib
-import ctypes.util
 import hashlib
 import os
 import shutil
@@ -77,7 +76,6 @@ def install(extra: str) -> str:
     problem = install_with_uv(uv, extra) if uv else install_with_pip(extra)
     if not problem:
         stamp.write_text(f"{wanted} {extra}\n")
-        mention_pango()
     return problem
 
 
@@ -128,13 +126,6 @@ def succeeds(*argv: str | Path) -> bool:
         return subprocess.run(argv, capture_output=True).returncode == 0
     except OSError:
         return False
-
-
-def mention_pango() -> None:
-    """PDF reports need a system library that no Python package brings; everything else works without it."""
-    if not ctypes.util.find_library("pango-1.0"):
-        packages = "libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-dejavu-core"
-        print(f"PDF export stays off until Pango is installed (on Debian: apt-get install {packages}).")
 
 
 # --- jobs -------------------------------------------------------------------------------------------

@@ -18,13 +18,12 @@ Done = subprocess.CompletedProcess[str]
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkout with nothing but what the fingerprint reads, and a machine without Pango's warning."""
+    """A checkout with nothing but what the fingerprint reads."""
     (tmp_path / "pyproject.toml").write_text("[project]")
     (tmp_path / "uv.lock").write_text("")
     (tmp_path / ".venv").mkdir()
     for name, place in (("ROOT", tmp_path), ("VENV", tmp_path / ".venv"), ("PYTHON", tmp_path / ".venv/bin/python")):
         monkeypatch.setattr(bootstrap, name, place)
-    monkeypatch.setattr(bootstrap, "mention_pango", lambda: None)
     return tmp_path
 
 
