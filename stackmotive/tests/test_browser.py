@@ -96,7 +96,9 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def watched(browser: Browser, instance: Instance) -> Iterator[Watched]:
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="light")
+    context = browser.new_context(
+        viewport={"width": 1440, "height": 900}, color_scheme="light", reduced_motion="reduce"
+    )
     yield Watched(context.new_page())
     context.close()
 
