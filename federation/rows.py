@@ -12,6 +12,9 @@ from uuid import UUID
 
 Completeness = Literal["declared", "inferred", "broken"]
 
+DERIVED = UUID("5f3c2a52-8a3e-5d0b-9d67-0c1f6e1b7a10")
+"""Namespace of ids that are computed and not recorded: adjustments, groups, conflicts."""
+
 
 @dataclass(frozen=True, slots=True)
 class SourceInfo:

@@ -1,21 +1,22 @@
 """The ledger as a pure function of facts: one account at a time, no database, no clock (DESIGN 5.1)."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 from uuid import UUID, uuid5
 
-from federation.authority import DECISION, ONLY_SOURCE, agree, agree_in_units, rule_between, source_rank
-from federation.cash import cash_effects
+from federation import disagreements, reported
+from federation.authority import DECISION, ONLY_SOURCE, rule_between, source_rank
 from federation.corporate_actions import Action, action_rows, held_before, is_claimed, latest_before
-from federation.coverage import Held, held_back, owners, reports_in_force, rows_in_force
+from federation.coverage import held_back, owners, rows_in_force
 from federation.identity import events, legs
-from federation.matching import Ambiguity, Joined, match
+from federation.matching import Joined, match
 from federation.ordering import Place, order_days
-from federation.positions import OPENING_BALANCE, Adjustment, Holding, Movements, SourceCover, settle
+from federation.positions import Movements, SourceCover
 from federation.rows import (
+    DERIVED,
     AccountInfo,
     Balance,
     ClaimRow,
@@ -32,15 +33,10 @@ from federation.rows import (
     Stated,
     Window,
 )
-from stackmotive.common.currencies import ISO_4217, minor_unit
-from stackmotive.common.money import RECORDED_QUANTUM, plain
+from stackmotive.common.currencies import minor_unit
 
 RULES_VERSION = 1
-DERIVED = UUID("5f3c2a52-8a3e-5d0b-9d67-0c1f6e1b7a10")
-"""Namespace of ids that are computed and not recorded: adjustments, groups, conflicts."""
-
 FILLED = ("traded_at", "settled_on", "price", "fx_rate", "ratio", "note")
-COMPARED = ("price", "fee", "tax", "cash_amount")
 
 
 @dataclass(slots=True)
@@ -124,9 +120,14 @@ class _AccountTruth:
             if self._is_booked(joined):
                 self._book(joined)
             else:
-                self._leave_out(joined)
+                event = joined.events[0]
+                self.truth.disagreements.extend(
+                    disagreements.only_in_one_source(self.account.id, event, self.owner[event.day])
+                )
         for ambiguity in matched.ambiguous:
-            self._report_ambiguity(ambiguity)
+            row = ambiguity.event.legs[0].row
+            is_booked = (row.source, row.identity) in self.facts.rulings.booked
+            self.truth.disagreements.append(disagreements.ambiguous(self.account.id, ambiguity, is_booked=is_booked))
         self._follow_actions()
         self._settle_reports()
         self.truth.rows.extend(order_days(self.rows, self.places))
@@ -173,30 +174,10 @@ class _AccountTruth:
             return one
         held = held_back(rows, one.transactions, _editions(one, self.facts.contents), self.facts.rulings.accepted)
         for waiting in held:
-            self._report_held(one.source, waiting)
+            self.truth.disagreements.append(disagreements.held_edition(self.account.id, one.source, waiting))
         contents = {waiting.window.content for waiting in held}
         self.waiting |= contents
         return replace(one, transactions=tuple(w for w in one.transactions if w.content not in contents))
-
-    def _report_held(self, source: UUID, held: Held) -> None:
-        as_of = held.window.end.isoformat()
-        self.truth.disagreements.append(
-            Disagreement(
-                kind="mass_withdrawal",
-                key=f"coverage:{held.window.coverage}",
-                account=self.account.id,
-                instrument=None,
-                candidates=[
-                    {"source": str(source), "value": str(held.before), "as_of": as_of},
-                    {"source": str(source), "value": str(held.before - held.gone), "as_of": as_of},
-                ],
-                winner=source,
-                rule="edition_before",
-                settled=False,
-                decided=False,
-                difference=Decimal(held.gone),
-            )
-        )
 
     def _is_booked(self, joined: Joined) -> bool:
         sources = [self.facts.sources[event.source] for event in joined.events]
@@ -236,9 +217,9 @@ class _AccountTruth:
                         rule if won and speaks else ("repeated" if not speaks else (name if name != "anchor" else rule))
                     )
                     self.truth.claims.append(ClaimRow(row.id, staged, event.source, won and speaks, told))
-            decided = rule == DECISION
-            self._compare(
-                row, leg.row, [other.row for other, event, name in others if name != "bundle"], rule, decided=decided
+            rivals = [other.row for other, _, name in others if name != "bundle"]
+            self.truth.disagreements.extend(
+                disagreements.differing_fields(row, leg.row, rivals, rule, self._multiplier(row.instrument))
             )
 
     def _winner(self, joined: Joined) -> tuple[Event, str]:
@@ -285,101 +266,6 @@ class _AccountTruth:
     def _multiplier(self, instrument: UUID | None) -> Decimal:
         return self.facts.multipliers.get(instrument, Decimal(1)) if instrument else Decimal(1)
 
-    def _compare(
-        self, row: LedgerRow, winner: StagedRow, others: Sequence[StagedRow], rule: str, *, decided: bool
-    ) -> None:
-        for name in COMPARED:
-            value = getattr(winner, name)
-            rivals = [other for other in others if getattr(other, name) is not None]
-            if value is None or all(agree(value, getattr(other, name)) for other in rivals):
-                continue
-            difference = max(abs(getattr(other, name) - value) for other in rivals)
-            if name == "price":
-                difference *= abs(winner.quantity or Decimal(1)) * self._multiplier(winner.instrument)
-            self.truth.disagreements.append(
-                Disagreement(
-                    kind="field",
-                    key=f"transaction:{row.id}:{name}",
-                    account=self.account.id,
-                    instrument=row.instrument,
-                    candidates=[
-                        {
-                            "source": str(one.source),
-                            "value": plain(getattr(one, name)),
-                            "as_of": one.trade_date.isoformat(),
-                        }
-                        for one in [winner, *rivals]
-                    ],
-                    winner=winner.source,
-                    rule=rule,
-                    settled=True,
-                    decided=decided,
-                    difference=_recorded(difference),
-                    currency=winner.currency,
-                )
-            )
-
-    def _leave_out(self, joined: Joined) -> None:
-        """An event that only a lower source has, on a day another source declares whole: not booked, and said
-        so.
-        """
-        event = joined.events[0]
-        for leg in event.legs:
-            row = leg.row
-            owner = self.owner[event.day]
-            value = row.quantity if row.quantity is not None else row.cash_amount
-            self.truth.disagreements.append(
-                Disagreement(
-                    kind="only_in_one_source",
-                    key=f"row:{event.source}:{row.identity}",
-                    account=self.account.id,
-                    instrument=row.instrument,
-                    candidates=[
-                        {
-                            "source": str(event.source),
-                            "value": plain(value or Decimal(0)),
-                            "as_of": row.trade_date.isoformat(),
-                            "row": row.identity,
-                        },
-                        {"source": str(owner.id), "value": "", "as_of": event.day.isoformat()},
-                    ],
-                    winner=owner.id,
-                    rule="owned_day",
-                    settled=False,
-                    decided=False,
-                    difference=value if row.quantity is not None or row.cash_amount is not None else None,
-                    currency="" if row.quantity is not None else (row.cash_currency or row.currency),
-                )
-            )
-
-    def _report_ambiguity(self, ambiguity: Ambiguity) -> None:
-        row = ambiguity.event.legs[0].row
-        told = [row, *(partner.legs[0].row for partner in ambiguity.partners)]
-        is_booked = (row.source, row.identity) in self.facts.rulings.booked
-        self.truth.disagreements.append(
-            Disagreement(
-                kind="ambiguous",
-                key=f"match:{row.source}:{row.identity}",
-                account=self.account.id,
-                instrument=row.instrument,
-                candidates=[
-                    {
-                        "source": str(one.source),
-                        "value": plain(one.quantity or one.cash_amount or Decimal(0)),
-                        "as_of": one.trade_date.isoformat(),
-                        "row": one.identity,
-                    }
-                    for one in told
-                ],
-                winner=row.source if is_booked else None,
-                rule=DECISION if is_booked else "",
-                settled=False,
-                decided=is_booked,
-                difference=row.quantity if row.quantity is not None else row.cash_amount,
-                currency="" if row.quantity is not None else (row.cash_currency or row.currency),
-            )
-        )
-
     def _follow_actions(self) -> None:
         """Add what corporate actions do to the account where no source tells. Reports alone need none."""
         if self.account.tracking != "transactions":
@@ -390,7 +276,7 @@ class _AccountTruth:
             reports = [
                 (report.as_of, report.value)
                 for one in self.stated
-                for report in self._positions_in_force(one)[0]
+                for report in self._positions_in_force(one)
                 if report.instrument == action.instrument
             ]
             held = held_before(action, self.rows, latest_before(action.ex_date, reports))
@@ -400,55 +286,49 @@ class _AccountTruth:
 
     # --- reports ----------------------------------------------
 
-    def _positions_in_force(self, one: Stated) -> tuple[list[Report], list[Held]]:
-        return reports_in_force(
-            one.position_reports,
-            one.positions,
-            accepted=self.facts.rulings.accepted,
-            explains=None if self.facts.sources[one.source].by_hand else self._is_sold,
-        )
+    def _positions_in_force(self, one: Stated) -> list[Report]:
+        return reported.positions_in_force(
+            one, sources=self.facts.sources, accepted=self.facts.rulings.accepted, is_sold=self._is_sold
+        )[0]
 
     def _settle_reports(self) -> None:
-        reports: dict[HoldingKey, dict[UUID, list[Report]]] = defaultdict(lambda: defaultdict(list))
-        for one in self.stated:
-            positions, held = self._positions_in_force(one)
-            cash, _ = reports_in_force(one.cash_reports, one.cash)
-            for waiting in held:
-                self._report_held(one.source, waiting)
-            for report in positions + cash:
-                reports[report.key][one.source].append(report)
-        if not reports:
+        found = reported.in_force(
+            self.stated,
+            sources=self.facts.sources,
+            accepted=self.facts.rulings.accepted,
+            is_sold=self._is_sold,
+        )
+        self.truth.disagreements.extend(
+            disagreements.held_edition(self.account.id, source, waiting) for source, waiting in found.held
+        )
+        if not found.reports:
             return
-        wanted = set(reports)
-        ledger = self._movements(self.rows, wanted)
-        by_source = {
-            source: self._movements([leg.row for leg in self.legs.get(source, ())], wanted)
-            for source in self._sources()
-        }
-        declared_days = frozenset(self.owner)
-        balances: list[Balance] = []
-        for key in sorted(reports, key=lambda key: (str(key.instrument or ""), key.currency)):
-            holding = Holding(
-                key,
-                {source: _one_a_day(stated) for source, stated in reports[key].items()},
-                ledger.get(key, Movements()),
-                {source: moves[key] for source, moves in by_source.items() if key in moves},
-            )
-            choice = self.facts.rulings.chosen_holdings.get((self.account.id, key))
-            settled = settle(
-                holding,
+        wanted = found.reports.keys()
+        settled = reported.settle_account(
+            found.reports,
+            context=reported.Context(
+                user=self.facts.user,
+                account=self.account,
                 sources=self.facts.sources,
                 cover=self.cover,
-                declared_days=declared_days,
-                chosen=lambda day, choice=choice: _chosen_on(choice, day),  # type: ignore[misc]
-                tolerance=Decimal(0) if key.instrument else minor_unit(key.currency) / 2,
-                by_transactions=self.account.tracking == "transactions",
-            )
-            balances.extend(settled.balances)
-            for adjustment in settled.adjustments:
-                self._adjust(adjustment)
-            self._compare_reports(settled.balances[-1])
-        self.truth.balances[self.account.id] = balances
+                declared_days=frozenset(self.owner),
+                chosen=self._chosen_holdings(),
+            ),
+            ledger=self._movements(self.rows, wanted),
+            by_source={
+                source: self._movements([leg.row for leg in self.legs.get(source, ())], wanted)
+                for source in self._sources()
+            },
+        )
+        for row, place in settled.rows:
+            self.rows.append(row)
+            self.places[row.id] = place
+        self.truth.disagreements.extend(settled.disagreements)
+        self.truth.balances[self.account.id] = settled.balances
+
+    def _chosen_holdings(self) -> dict[HoldingKey, reported.Choice]:
+        chosen = self.facts.rulings.chosen_holdings
+        return {key: choice for (account, key), choice in chosen.items() if account == self.account.id}
 
     def _is_sold(self, report: Report, by: date) -> bool:
         """Whether the reporting source's own transactions take what `report` holds to nothing by a day."""
@@ -458,89 +338,10 @@ class _AccountTruth:
         moves = self.moves[report.source].get(report.key)
         return moves is not None and not moves.carry(report.value, report.as_of, by)
 
-    def _movements(self, rows: Iterable[StagedRow | LedgerRow], wanted: set[HoldingKey]) -> dict[HoldingKey, Movements]:
-        """Changes of the reported holdings by day. Cash kept outside the account has none."""
-        changes: dict[HoldingKey, list[tuple[date, Decimal]]] = defaultdict(list)
-        ratios: dict[HoldingKey, list[tuple[date, Decimal]]] = defaultdict(list)
-        is_tracked = self.account.cash_mode == "tracked"
-        for row in rows:
-            if row.instrument is not None:
-                key = HoldingKey(row.instrument, "")
-                if key in wanted:
-                    if row.kind == "split" and row.quantity is None and row.ratio:
-                        ratios[key].append((row.trade_date, row.ratio))
-                    elif row.quantity:
-                        changes[key].append((row.trade_date, row.quantity))
-            if is_tracked:
-                for currency, amount in cash_effects(row, self._multiplier(row.instrument)):
-                    key = HoldingKey(None, currency)
-                    if key in wanted:
-                        changes[key].append((row.trade_date, amount))
-        return {key: Movements(changes[key], ratios[key]) for key in changes.keys() | ratios.keys()}
-
-    def _adjust(self, one: Adjustment) -> None:
-        key = one.key
-        name = str(key.instrument) if key.instrument else key.currency
-        quantity = _recorded(one.quantity)
-        currency = one.currency if one.currency in ISO_4217 else self.account.currency
-        row = LedgerRow(
-            id=uuid5(DERIVED, f"adjustment:{self.account.id}:{name}:{one.report_day.isoformat()}"),
-            user=self.facts.user,
-            account=self.account.id,
-            instrument=key.instrument,
-            listing=None,
-            kind="adjustment",
-            trade_date=one.day,
-            traded_at=None,
-            settled_on=None,
-            quantity=quantity if key.instrument else None,
-            price=None if one.unit_cost is None else _recorded(one.unit_cost),
-            currency=currency,
-            fee=None,
-            fee_currency="",
-            tax=None,
-            cash_amount=None if key.instrument else quantity,
-            cash_currency="" if key.instrument else key.currency,
-            fx_rate=None,
-            ratio=None,
-            group=None,
-            leg=0,
-            position=0,
-            note=one.note,
-            source=None,
-            is_manual=False,
-        )
-        self.rows.append(row)
-        self.places[row.id] = Place("", -1 if one.note == OPENING_BALANCE else 1 << 30, name)
-
-    def _compare_reports(self, latest: Balance) -> None:
-        key = latest.key
-        compare = agree_in_units if key.instrument else agree
-        if all(compare(latest.value, one.value) for one in latest.candidates):
-            return
-        about = (
-            f"position:{self.account.id}:{key.instrument}"
-            if key.instrument
-            else f"cash:{self.account.id}:{key.currency}"
-        )
-        self.truth.disagreements.append(
-            Disagreement(
-                kind="quantity" if key.instrument else "cash",
-                key=about,
-                account=self.account.id,
-                instrument=key.instrument,
-                candidates=[
-                    {"source": str(one.source), "value": plain(one.value), "as_of": one.as_of.isoformat()}
-                    for one in latest.candidates
-                ],
-                winner=latest.source,
-                rule=latest.rule,
-                settled=True,
-                decided=latest.rule == DECISION,
-                difference=max(abs(one.value - latest.value) for one in latest.candidates),
-                currency=key.currency,
-            )
-        )
+    def _movements(
+        self, rows: Iterable[StagedRow | LedgerRow], wanted: Collection[HoldingKey]
+    ) -> dict[HoldingKey, Movements]:
+        return reported.movements(rows, wanted, account=self.account, multipliers=self.facts.multipliers)
 
 
 def _days(window: Window) -> Iterable[date]:
@@ -583,32 +384,3 @@ def _ledger_row(
         row.quantity, row.price, row.currency, row.fee, row.fee_currency, row.tax, row.cash_amount, row.cash_currency,
         row.fx_rate, row.ratio, group, leg, 0, row.note, row.source, is_manual,
     )  # fmt: skip
-
-
-def _one_a_day(reports: Sequence[Report]) -> list[Report]:
-    """One report a day of a source, ascending; several references or lines of one holding add up."""
-    days: dict[date, Report] = {}
-    for report in sorted(reports, key=lambda report: (report.as_of, report.content, report.line)):
-        known = days.get(report.as_of)
-        if known is None:
-            days[report.as_of] = report
-            continue
-        cost = None
-        if known.cost_basis is not None and report.cost_basis is not None:
-            cost = known.cost_basis + report.cost_basis
-        days[report.as_of] = Report(
-            report.content, report.source, known.line, report.instrument, known.currency,
-            known.value + report.value, cost, report.as_of,
-        )  # fmt: skip
-    return list(days.values())
-
-
-def _chosen_on(choice: tuple[UUID, date | None] | None, day: date) -> UUID | None:
-    if choice is None:
-        return None
-    source, until = choice
-    return source if until is None or day <= until else None
-
-
-def _recorded(value: Decimal) -> Decimal:
-    return value.quantize(RECORDED_QUANTUM, rounding=ROUND_HALF_EVEN)

@@ -8,8 +8,8 @@ from typing import TypeVar
 from uuid import UUID, uuid5
 
 from federation.models import Claim, Conflict, Decision, InstrumentKind, Transaction, TransactionKind, TransferLink
+from federation.rows import DERIVED
 from federation.transfers import Leg, Pair, Undecided, Word, link_key, pair, transaction_hashes
-from federation.truth import DERIVED
 from stackmotive.common.money import plain
 
 KINDS = (

@@ -23,10 +23,10 @@ from federation.errors import LedgerBusy
 from federation.facts import Resolved, load, resolve, rows_of, rows_to_read, touched_accounts
 from federation.instruments import store_instruments
 from federation.models import Conflict, LedgerState, LedgerVersion
-from federation.rows import Balance, Disagreement, LedgerRow
+from federation.rows import DERIVED, Balance, Disagreement, LedgerRow
 from federation.services.linking import Linked, link_transfers
 from federation.signals import ledger_changed
-from federation.truth import DERIVED, RULES_VERSION, Facts, Truth, compute
+from federation.truth import RULES_VERSION, Facts, Truth, compute
 from ingestion.services import advance_runs
 from stackmotive.common.money import RECORDED_QUANTUM, plain
 

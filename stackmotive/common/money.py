@@ -43,6 +43,11 @@ def to_money(value: Decimal) -> Decimal:
     return value.quantize(MONEY_QUANTUM, rounding=ROUND_HALF_EVEN)
 
 
+def to_recorded(value: Decimal) -> Decimal:
+    """`value` rounded half-even to what a RecordedField holds."""
+    return value.quantize(RECORDED_QUANTUM, rounding=ROUND_HALF_EVEN)
+
+
 def parse_number(text: str) -> Decimal:
     """A plain ASCII decimal ("-1234.5", "2.6E-4"). Raises ValueError for anything else, NaN and Infinity included."""
     if not _NUMBER.fullmatch(text):
