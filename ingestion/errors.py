@@ -29,6 +29,10 @@ class NotPurgeable(Conflict):
     code, title = "not_purgeable", "The file of this import is still needed"
 
 
+class SourceNamed(Conflict):
+    code, title = "source_named", "A source of yours has this name"
+
+
 class SourceKindFixed(Conflict):
     code, title = "source_kind_fixed", "This source is kept by StackMotive itself"
 

@@ -1,6 +1,7 @@
 """Browser pages of ingestion: choose a file, see what it holds, follow its import, take it back; whom to believe."""
 
 import json
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from accounts.page_access import signed_in
 from ingestion import selectors, services, tasks
 from ingestion.adapters.detection import ADAPTERS
 from ingestion.adapters.pulling import puller_of
-from ingestion.errors import SyncRunning
+from ingestion.errors import QuotaExceeded, SourceNamed, SyncRunning
 from ingestion.models import OPEN_STATUSES, ImportRow, ImportRun, Source, SyncRun
 from ingestion.options import ImportOptions
 from ingestion.previews import FilePreview, answers_of, shown_preview
@@ -29,6 +30,8 @@ from stackmotive.common.page_filters import kept_query
 from stackmotive.common.problems import Invalid, NotFound, Problem
 
 MEGABYTE = 1024 * 1024
+NEW = "new"
+LONGEST_NAME = 100
 
 
 def base_context(request: HttpRequest, user: User) -> dict[str, object]:
@@ -52,14 +55,24 @@ def uploaded(request: HttpRequest) -> "UploadedFile[Any]":
 
 
 def chosen_source(request: HttpRequest, user: User) -> Source | None:
-    """The source that a form names, None for none. Raises NotFound for one that is not the user's."""
+    """The source that a form names, None for none or a new one. Raises NotFound for one that is not the user's."""
     asked = request.POST.get("source", "")
-    if not asked:
+    if asked in ("", NEW):
         return None
     source = next((s for s in selectors.sources(user_id=user.pk) if str(s.pk) == asked), None)
     if source is None:
         raise NotFound("Choose one of your sources.")
     return source
+
+
+def new_name(request: HttpRequest) -> str:
+    """What a new source is to be called; "" where the form asks for none. Raises Invalid for no name."""
+    if request.POST.get("source") != NEW:
+        return ""
+    name = " ".join(request.POST.get("source_name", "").split())
+    if not name or len(name) > LONGEST_NAME or not name.isprintable():
+        raise Invalid(f"Give the new source a name of at most {LONGEST_NAME} characters.")
+    return name
 
 
 def chosen_options(request: HttpRequest) -> ImportOptions:
@@ -80,17 +93,29 @@ def import_page(request: HttpRequest, user: User) -> HttpResponse:
     if request.method == "POST":
         may_import(user)
         take_costly(user_id=user.pk, kind="import")
-        file = uploaded(request)
-        run = tasks.enqueue_import(
-            user=user,
-            content=file.read(),
-            filename=file.name or "",
-            source=chosen_source(request, user),
-            options=chosen_options(request),
-        )
+        try:
+            run = started_import(request, user)
+        except (Invalid, SourceNamed, QuotaExceeded) as exc:
+            context = form_context(request, user) | {"error": exc.detail}
+            return render(request, "ingestion/import.html", context, status=exc.status)
         return HttpResponseRedirect(reverse("import-run", args=[run.pk]))
+    return render(request, "ingestion/import.html", form_context(request, user))
+
+
+def started_import(request: HttpRequest, user: User) -> ImportRun:
+    """The run that a form asks for. Raises Invalid, SourceNamed, QuotaExceeded."""
+    file, name, options = uploaded(request), new_name(request), chosen_options(request)
+    content, source = file.read(), chosen_source(request, user)
+    if name:
+        source = services.source_for_file(
+            user=user, name=name, content=content, filename=file.name or "", options=options
+        )
+    return tasks.enqueue_import(user=user, content=content, filename=file.name or "", source=source, options=options)
+
+
+def form_context(request: HttpRequest, user: User) -> dict[str, object]:
     may_read = user.effective_tier >= Tier.NAVIGATOR
-    context = base_context(request, user) | {
+    return base_context(request, user) | {
         "sources": list(selectors.sources(user_id=user.pk)),
         "layouts": [adapter.label for adapter in ADAPTERS],
         "runs": run_cards(selectors.latest_runs(user_id=user.pk)) if may_read else [],
@@ -98,8 +123,8 @@ def import_page(request: HttpRequest, user: User) -> HttpResponse:
         "csv_rows": f"{settings.CSV_MAX_ROWS:,}",
         "xml_megabytes": settings.XML_MAX_BYTES // MEGABYTE,
         "may_import": user.effective_tier >= Tier.OPERATOR,
+        "asked_source": request.GET.get("source", ""),
     }
-    return render(request, "ingestion/import.html", context)
 
 
 @require_POST
@@ -109,16 +134,14 @@ def import_preview(request: HttpRequest, user: User) -> HttpResponse:
     try:
         may_import(user)
         take_costly(user_id=user.pk, kind="preview")
-        file = uploaded(request)
-        options = chosen_options(request)
+        file, options, source = uploaded(request), chosen_options(request), chosen_source(request, user)
         read = services.preview_import(
-            user=user,
-            content=file.read(),
-            filename=file.name or "",
-            source=chosen_source(request, user),
-            options=options,
+            user=user, content=file.read(), filename=file.name or "", source=source, options=options
         )
-        preview = shown_preview(read, options=options)
+        is_shared = source is None and request.POST.get("source") != NEW
+        preview = shown_preview(read, options=options, is_shared=is_shared)
+        if request.POST.get("source") == NEW:
+            preview = replace(preview, source_name=request.POST.get("source_name", "").strip() or "a new source")
     except Problem as exc:
         preview = FilePreview(error=exc.detail)
     return render(request, "ingestion/_preview.html", {"preview": preview, "can_check_again": True})

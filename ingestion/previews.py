@@ -76,6 +76,7 @@ class FilePreview:
     source_name: str = ""
     holds: tuple[str, ...] = ()
     refuses: bool = False  # one bad row stops the whole file
+    is_shared: bool = False  # the source has files already, and the user did not choose it
     questions: tuple[AskedQuestion, ...] = ()
     columns: tuple[AskedColumn, ...] = ()
     asks_day: bool = False
@@ -87,8 +88,8 @@ class FilePreview:
     currencies: tuple[str, ...] = tuple(sorted(ISO_4217))
 
 
-def shown_preview(preview: Preview, *, options: ImportOptions) -> FilePreview:
-    """What the service read, as the page shows it."""
+def shown_preview(preview: Preview, *, options: ImportOptions, is_shared: bool = False) -> FilePreview:
+    """What the service read, as the page shows it. is_shared: its source was found and not chosen."""
     columns = [(column.column, column.field, column.example) for column in preview.columns]
     if preview.questions:
         return asked_preview(preview.questions, columns, options=options)
@@ -99,6 +100,7 @@ def shown_preview(preview: Preview, *, options: ImportOptions) -> FilePreview:
         source_name=preview.source_name,
         holds=tuple(f"{number:,} {word}" for number, word in parts if number),
         refuses=preview.on_error == "refuse",
+        is_shared=is_shared and preview.has_source,
         rows=tuple(RowShown(row.line, cells_of(row)) for row in preview.rows[:FIRST_ROWS]),
         problems=tuple(preview.problems[:MOST_PROBLEMS]),
         problem_count=counts.rejected,

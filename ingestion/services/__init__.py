@@ -1,7 +1,7 @@
 """The use cases of ingestion."""
 
 from ingestion.services.manual import StagedManual, stage_manual_position, stage_manual_transaction, withdraw_manual
-from ingestion.services.preview import Preview, preview_import
+from ingestion.services.preview import Preview, preview_import, source_for_file
 from ingestion.services.pulls import SourceTest, fail_pull, pull_source, try_source
 from ingestion.services.replay import Replay, replay_content
 from ingestion.services.runs import advance_runs, finish_runs, run_import
@@ -42,6 +42,7 @@ __all__ = [
     "retry_import",
     "run_import",
     "settle_sync",
+    "source_for_file",
     "stage_manual_position",
     "stage_manual_transaction",
     "try_source",

@@ -20,11 +20,11 @@ from ingestion.adapters.base import (
 )
 from ingestion.adapters.column_guesses import propose_mapping
 from ingestion.adapters.csv_reading import header_index
-from ingestion.errors import FileUnreadable
+from ingestion.errors import FileUnreadable, SourceNamed
 from ingestion.models import Source
 from ingestion.options import ImportOptions
 from ingestion.reading import Recognized
-from ingestion.services.sources import DEFAULT_NAMES
+from ingestion.services.sources import DEFAULT_NAMES, create_source
 from ingestion.staging import Counts
 
 SHOWN_ROWS = 20
@@ -74,6 +74,7 @@ class Preview:
     problems: list[Problem] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
     digest: str = ""
+    has_source: bool = False  # it goes to a source that is there already
 
 
 def preview_import(
@@ -94,6 +95,23 @@ def preview_import(
     except FileRefused as refusal:
         raise FileUnreadable(refusal.detail, reason=refusal.code, line=refusal.line or None) from refusal
     return _read(user, recognized, source, statement)
+
+
+def source_for_file(
+    *, user: User, name: str, content: bytes, filename: str, options: ImportOptions | None = None
+) -> Source:
+    """A new source called `name`, of the kind that the file asks for. Raises FileUnreadable, QuotaExceeded, SourceNamed."""
+    try:
+        recognized = reading.recognize(
+            content, filename=filename, options=options or ImportOptions(), profile_of=lambda _: None
+        )
+    except FileRefused as refusal:
+        raise FileUnreadable(refusal.detail, reason=refusal.code, line=refusal.line or None) from refusal
+    if selectors.sources(user_id=user.pk).filter(name__iexact=name).exists():
+        raise SourceNamed(
+            f"You have a source called “{name}”. Choose it from the list, or give the new one its own name."
+        )
+    return create_source(user=user, kind=recognized.adapter.source_kind, name=name)
 
 
 def _asking(recognized: Recognized, asked: NeedsMapping) -> Preview:
@@ -118,6 +136,7 @@ def _read(user: User, recognized: Recognized, source: Source | None, statement: 
         layout=adapter.layout,
         label=adapter.label,
         source_name=source.name if source else fresh_name,
+        has_source=source is not None,
         on_error=recognized.on_error,
         header_digest=recognized.header_digest,
         columns=_columns(recognized),

@@ -8,7 +8,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from accounts.models import Tier, User
-from ingestion.models import ImportRun, JobStatus, Withdrawal
+from ingestion.models import ImportRun, JobStatus, Source, Withdrawal
 from ingestion.tests.factories import csv, finished, imported
 
 pytestmark = pytest.mark.django_db
@@ -144,3 +144,27 @@ def test_form_that_names_what_is_not_there_is_refused(browser: Browser, owner: U
     upload = {"file": file(GOOD)} if form else {}
     assert browser(owner).post("/import/", {**upload, **form}).status_code in (404, 422)
     assert ImportRun.objects.count() == 0
+
+
+def test_file_of_somebody_new_makes_a_source_of_its_own(browser: Browser, owner: User) -> None:
+    client = browser(owner)
+    client.post("/import/", {"file": file(GOOD)})
+    form = {"source": "new", "source_name": " My  own list "}
+    answer = client.post("/import/preview/", form | {"file": file(GOOD)})
+    assert "It goes to “My  own list”" in answer.content.decode()
+    answer = client.post("/import/", form | {"file": file(GOOD)})
+    assert answer.status_code == 302
+    newest = ImportRun.objects.latest("created_at")
+    assert newest.source is not None
+    assert (newest.source.name, newest.source.kind, newest.source.is_default) == ("My own list", "csv", False)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("", "Give the new source a name"), ("my OWN list", "You have a source called")]
+)
+def test_new_source_needs_a_name_of_its_own(browser: Browser, owner: User, name: str, told: str) -> None:
+    client = browser(owner)
+    client.post("/import/", {"source": "new", "source_name": "My own list", "file": file(GOOD)})
+    answer = client.post("/import/", {"source": "new", "source_name": name, "file": file(GOOD)})
+    assert told in answer.content.decode()
+    assert (Source.objects.count(), ImportRun.objects.count()) == (1, 1)

@@ -165,6 +165,10 @@ document.addEventListener("DOMContentLoaded", () => {
     if (event.detail.target.id !== "preview") return;
     $$(".steps li").forEach((step, i) => { step.classList.toggle("done", i === 0); step.toggleAttribute("aria-current", false); if (i === 1) step.setAttribute("aria-current", "step"); });
   });
+  document.body.addEventListener("htmx:beforeRequest", (event) => { // a preview needs a file
+    const file = event.detail.target.id === "preview" && document.querySelector(".drop input");
+    if (file && !file.files.length) event.preventDefault();
+  });
   document.body.addEventListener("toast:show", (event) => toast(event.detail.title, event.detail.body, event.detail.level));
   document.body.addEventListener("htmx:responseError", (event) => toast("That did not work", event.detail.xhr.status === 429 ? "Too many requests. Wait a minute." : "Try again, or reload the page.", "error"));
   document.body.addEventListener("htmx:sendError", () => toast("No connection", "The server cannot be reached. Your data is safe.", "error"));
