@@ -1,5 +1,6 @@
-"""Decisions in force, each as a line that can be undone."""
+"""Decisions, each as a line: those in force can be undone, those taken back stay to be read."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -25,6 +26,7 @@ class DecisionLine:
     id: UUID
     text: str
     created_at: datetime
+    revoked_at: datetime | None
 
 
 class Names:
@@ -67,12 +69,20 @@ class Names:
         return f"{symbol} in {account}" if symbol else account
 
 
-def decision_lines(user: User) -> list[DecisionLine]:
-    """The newest first, at most MOST."""
-    found = list(selectors.decisions(user).filter(revocation=None)[:MOST])
+def decision_lines(user: User, *, in_force: bool = True) -> list[DecisionLine]:
+    """Those in force, or those that were taken back; the newest first, at most MOST."""
+    return lines_of(user, selectors.decisions(user).filter(revocation__isnull=in_force)[:MOST])
+
+
+def lines_of(user: User, decisions: Iterable[Decision]) -> list[DecisionLine]:
+    found = list(decisions)
     names = Names(user)
     names.learn(found)
-    return [DecisionLine(one.pk, line(one, names), one.created_at) for one in found]
+    return [DecisionLine(one.pk, line(one, names), one.created_at, taken_back(one)) for one in found]
+
+
+def taken_back(one: Decision) -> datetime | None:
+    return one.revocation.created_at if hasattr(one, "revocation") else None
 
 
 def line(one: Decision, names: Names) -> str:
