@@ -413,7 +413,7 @@ class StagedTransaction(models.Model):
     """One leg as a source stated it. `identity` is built from source-side references and the ordinal among equal rows;
     `uid` is given when that identity is first recorded and kept by every later content of the source (DESIGN 5.6)."""
 
-    content = models.ForeignKey(Content, models.CASCADE, related_name="transactions")
+    content = models.ForeignKey(Content, models.CASCADE, related_name="transactions", db_index=False)  # see Meta
     uid = models.UUIDField()
     identity = models.CharField(max_length=32)
     ordinal = models.PositiveIntegerField(default=0)
@@ -443,7 +443,11 @@ class StagedTransaction(models.Model):
     note = models.TextField(blank=True)
 
     class Meta:
-        indexes = [models.Index(fields=["identity"], name="stagedtransaction_identity")]
+        indexes = [
+            models.Index(fields=["identity"], name="stagedtransaction_identity"),
+            models.Index(fields=["content", "trade_date"], name="stagedtransaction_by_day"),
+            models.Index(fields=["group"], condition=~Q(group=""), name="stagedtransaction_group"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.trade_date} {self.kind} {self.quantity or self.cash_amount}"
@@ -490,6 +494,25 @@ class StagedPrice(models.Model):
 
     def __str__(self) -> str:
         return f"{self.close} {self.currency} on {self.day}"
+
+
+class ContentUsage(models.Model):
+    """How often, and from which day to which, a content names an account, an instrument and a currency in a section.
+
+    Counted once when the content is written, since it never changes: who asks what is named reads no staged rows.
+    """
+
+    content = models.ForeignKey(Content, models.CASCADE, related_name="usages")
+    account_ref = models.CharField(max_length=100, blank=True)
+    section = models.CharField(max_length=15, choices=Coverage.Section.choices)
+    instrument_key = models.CharField(max_length=32, blank=True)
+    currency = models.CharField(max_length=3, blank=True)
+    rows = models.PositiveIntegerField()
+    first_day = models.DateField(null=True)  # null where only coverage names the account
+    last_day = models.DateField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.rows} {self.section} of {self.instrument_key or self.currency or self.account_ref}"
 
 
 class StagedRate(models.Model):

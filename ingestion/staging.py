@@ -347,6 +347,22 @@ def write(
     )
     for model, columns, lines in sections:
         _copy(model, ("content_id", *columns), (prefix + line for line in lines))
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNT_USAGES, {"content": content_id})
+
+
+_COUNT_USAGES = """
+INSERT INTO ingestion_contentusage
+  (content_id, account_ref, section, instrument_key, currency, rows, first_day, last_day)
+SELECT %(content)s, account_ref, 'transactions', instrument_key, currency, COUNT(*), MIN(trade_date), MAX(trade_date)
+FROM ingestion_stagedtransaction WHERE content_id = %(content)s GROUP BY 2, 4, 5
+UNION ALL SELECT %(content)s, account_ref, 'positions', instrument_key, currency, COUNT(*), MIN(as_of), MAX(as_of)
+FROM ingestion_stagedposition WHERE content_id = %(content)s GROUP BY 2, 4, 5
+UNION ALL SELECT %(content)s, account_ref, 'cash', '', currency, COUNT(*), MIN(as_of), MAX(as_of)
+FROM ingestion_stagedcash WHERE content_id = %(content)s GROUP BY 2, 5
+UNION ALL SELECT %(content)s, account_ref, section, '', '', 0, NULL, NULL
+FROM ingestion_coverage WHERE content_id = %(content)s
+"""
 
 
 def write_left_out(*, run_id: UUID, problems: Iterable[Problem], ignored: Iterable[Ignored]) -> None:

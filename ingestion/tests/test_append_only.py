@@ -12,6 +12,7 @@ from ingestion.adapters.base import InstrumentRef, TransactionRow
 from ingestion.models import (
     Arrival,
     Content,
+    ContentUsage,
     Coverage,
     ImportRun,
     SourceSetting,
@@ -32,6 +33,7 @@ __all__ = ["broker"]
 FACTS: list[type[models.Model]] = [
     Arrival,
     Content,
+    ContentUsage,
     Coverage,
     SourceSetting,
     StagedCash,
