@@ -142,7 +142,7 @@ class Lot(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, editable=False)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="lots")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="lots", db_index=False)
     account = models.ForeignKey(BrokerAccount, models.CASCADE, related_name="lots")
     instrument = models.ForeignKey(Instrument, models.CASCADE, related_name="lots")
     opened_by = models.UUIDField()  # Transaction
@@ -164,12 +164,19 @@ class Lot(models.Model):
 
 
 class RealizedGain(models.Model):
-    """A part of a lot that a sale relieved: proceeds less its cost, both after fee and tax."""
+    """A part of a lot that a sale relieved: proceeds less its cost, both after fee and tax.
+
+    Computed by the thousand from rows that hold these keys, so the database does not look each of them up again.
+    """
 
     id = models.UUIDField(primary_key=True, editable=False)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="realized_gains")
-    account = models.ForeignKey(BrokerAccount, models.CASCADE, related_name="realized_gains")
-    instrument = models.ForeignKey(Instrument, models.CASCADE, related_name="realized_gains")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="realized_gains", db_constraint=False, db_index=False
+    )  # the index by day begins with it
+    account = models.ForeignKey(
+        BrokerAccount, models.CASCADE, related_name="realized_gains", db_constraint=False, db_index=False
+    )
+    instrument = models.ForeignKey(Instrument, models.CASCADE, related_name="realized_gains", db_constraint=False)
     closed_by = models.UUIDField()  # Transaction
     opened_by = models.UUIDField(null=True)  # null: sold beyond what is known
     acquired_on = models.DateField(null=True)
@@ -198,8 +205,8 @@ class RealizedGain(models.Model):
 
 
 class ValueSeries(models.Model):
-    """Daily figures of one account and instrument (or cash currency), packed as doubles from `first_day`; NaN =
-    unknown.
+    """Daily figures of one account and instrument (or cash currency), packed as doubles or runs of doubles from
+    `first_day` (series.unpack); NaN = unknown.
 
     In base currency but `quantity` (units). Built by workers, sliced and summed by the web process. external_flow
     crosses the border of the account (paired transfers too, which `transfer_flow` repeats), internal_flow runs between
@@ -238,12 +245,19 @@ class HoldingStep(models.Model):
     """What an account held of an instrument, or of a cash currency, from the close of `day` on, with its cost.
 
     One row for each day on which it changed: exact quantities and costs of any past day without building lots. Money in
-    the lots' currency unless `_base`; a cost is null where a lot's is unknown.
+    the lots' currency unless `_base`; a cost is null where a lot's is unknown. Its keys are not looked up again, as
+    those of RealizedGain.
     """
 
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="holding_steps")
-    account = models.ForeignKey(BrokerAccount, models.CASCADE, related_name="holding_steps")
-    instrument = models.ForeignKey(Instrument, models.CASCADE, null=True, related_name="holding_steps")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="holding_steps", db_constraint=False, db_index=False
+    )
+    account = models.ForeignKey(
+        BrokerAccount, models.CASCADE, related_name="holding_steps", db_constraint=False, db_index=False
+    )
+    instrument = models.ForeignKey(
+        Instrument, models.CASCADE, null=True, related_name="holding_steps", db_constraint=False, db_index=False
+    )
     currency = models.CharField(max_length=3, blank=True)  # of a cash balance; of the cost where the lots share one
     day = models.DateField()
     quantity = RecordedField()
@@ -255,7 +269,7 @@ class HoldingStep(models.Model):
         indexes = [models.Index(fields=["user", "day"], name="holdingstep_by_day")]
         constraints = [
             models.UniqueConstraint(
-                fields=["account", "instrument", "day"],
+                fields=["instrument", "account", "day"],
                 condition=models.Q(instrument__isnull=False),
                 name="holdingstep_once_a_day",
             ),
@@ -276,11 +290,15 @@ class DailyValue(models.Model):
     value: of what is known, null where something is held and nothing known. external_flow: over the account's border,
     in kind at the close. transfer_flow: the part of it that stays inside the portfolio (paired transfers). border_flow:
     between what is measured and holdings without a value, which returns count as external too. income, fees and taxes
-    are gross.
+    are gross. Its keys are not looked up again, as those of RealizedGain.
     """
 
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="daily_values")
-    account = models.ForeignKey(BrokerAccount, models.CASCADE, related_name="daily_values")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="daily_values", db_constraint=False, db_index=False
+    )
+    account = models.ForeignKey(
+        BrokerAccount, models.CASCADE, related_name="daily_values", db_constraint=False, db_index=False
+    )
     date = models.DateField()
     value = MoneyField(null=True)
     cash = MoneyField(default=0)
