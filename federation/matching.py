@@ -72,6 +72,24 @@ def match(sources: Sequence[Sequence[Event]], *, same: Pairs | None = None, diff
     return Matched(anchors, ambiguous)
 
 
+def reaches(event: Event) -> Iterator[tuple[Hashable, int | None]]:
+    """(key, days): an event of the same key at most so many days away may be paired with this one, or change how
+    it is paired; null = whenever it was. Events that no such step leads to never meet.
+    """
+    for shared in _shared_ids(event):
+        yield ("id", shared), None
+    for units in _trade_key(event, dated=False):
+        yield ("units", units), SETTLEMENT.days
+    for fills in _bundle_key(event):
+        yield ("fills", fills[:3]), 1
+    for amount in _cash_keys(event, dated=False):
+        yield ("cash", amount), SETTLEMENT.days
+    for stated in _group_key(event, dated=False):
+        yield ("legs", stated), 0
+    for split in _split_key(event):
+        yield ("split", split), SPLIT_DAYS
+
+
 class _Pairing:
     """The passes of one source against the anchors."""
 
