@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
@@ -33,6 +34,8 @@ class Usage:
     instrument_key: str
     currency: str
     rows: int
+    first_day: date | None = None  # of the instrument's rows
+    last_day: date | None = None
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -15,9 +15,12 @@ from accounts.models import User
 from federation.accounts import AccountPlan, AccountRulings, Spot, Usage, plan_accounts
 from federation.corporate_actions import Action
 from federation.coverage import window
-from federation.instruments import InstrumentPlan, InstrumentRuling, Named, Naming, known_instruments, plan_instruments
+from federation.instruments import InstrumentPlan, Meaning, known_instruments, plan_instruments
 from federation.models import AccountLink, AccountSetting, BrokerAccount, CorporateAction, Decision, InstrumentLink
+from federation.namings import Days, InstrumentRuling, Named, Naming
+from federation.opening_lots import OpeningLots
 from federation.rows import AccountInfo, ContentInfo, HoldingKey, Report, SourceInfo, StagedRow, Stated, Window
+from federation.set_values import SetValue
 from federation.truth import AccountFacts, Facts, Rulings
 from ingestion.models import Coverage, StagedTransaction
 
@@ -37,14 +40,8 @@ WHERE a.number > COALESCE((SELECT MAX(number) FROM ingestion_withdrawal WHERE co
 ORDER BY c.id
 """
 USAGES = """
-SELECT content_id, account_ref, 'transactions', instrument_key, currency, COUNT(*)
-FROM ingestion_stagedtransaction WHERE content_id = ANY(%(contents)s) GROUP BY 1, 2, 4, 5
-UNION ALL SELECT content_id, account_ref, 'positions', instrument_key, currency, COUNT(*)
-FROM ingestion_stagedposition WHERE content_id = ANY(%(contents)s) GROUP BY 1, 2, 4, 5
-UNION ALL SELECT content_id, account_ref, 'cash', '', currency, COUNT(*) FROM ingestion_stagedcash
-WHERE content_id = ANY(%(contents)s) GROUP BY 1, 2, 5
-UNION ALL SELECT content_id, account_ref, section, '', '', 0
-FROM ingestion_coverage WHERE content_id = ANY(%(contents)s)
+SELECT content_id, account_ref, section, instrument_key, currency, rows, first_day, last_day
+FROM ingestion_contentusage WHERE content_id = ANY(%(contents)s)
 """
 NAMES = """
 SELECT DISTINCT ON (c.source_id, i.key) c.source_id, i.key, i.id, i.symbol, i.name, i.kind, i.isin, i.figi, i.cusip,
@@ -77,13 +74,12 @@ WHERE EXISTS (SELECT 1 FROM ingestion_arrival WHERE content_id = c.id AND number
    OR EXISTS (SELECT 1 FROM ingestion_withdrawal WHERE content_id = c.id AND number > %(since)s)
 """
 REFERENCES = """
-SELECT DISTINCT content_id, account_ref FROM ingestion_stagedtransaction WHERE content_id = ANY(%(contents)s)
-UNION SELECT DISTINCT content_id, account_ref FROM ingestion_stagedposition WHERE content_id = ANY(%(contents)s)
-UNION SELECT DISTINCT content_id, account_ref FROM ingestion_stagedcash WHERE content_id = ANY(%(contents)s)
-UNION SELECT DISTINCT content_id, account_ref FROM ingestion_coverage WHERE content_id = ANY(%(contents)s)
+SELECT DISTINCT content_id, account_ref FROM ingestion_contentusage WHERE content_id = ANY(%(contents)s)
 """
-
-COUNTED = "SELECT COUNT(*) FROM ingestion_stagedtransaction WHERE content_id = ANY(%(contents)s)"
+COUNTED = """
+SELECT COALESCE(SUM(rows), 0) FROM ingestion_contentusage
+WHERE content_id = ANY(%(contents)s) AND section = 'transactions'
+"""
 
 
 def rows_of(sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
@@ -112,6 +108,12 @@ class Resolved:
         about = self.contents[content]
         default = about.default_account if not reference and about.default_account in self.known_accounts else None
         return (about.source, default, reference)
+
+    def meaning(self, naming: Naming, day: date) -> Meaning:
+        """What a naming in force means on a day."""
+        meant = self.instruments.meaning(naming, day)
+        assert meant is not None  # noqa: S101  # every staged row's key is a naming of its content
+        return meant
 
     def account_of(self, content: int, reference: str) -> UUID | None:
         return self.accounts.spots.get(self.spot(content, reference))
@@ -162,7 +164,7 @@ def resolve(user_id: UUID) -> Resolved:
     )
     resolved.known_accounts = known_accounts
     instruments = resolved.instruments
-    resolved.is_moved = bool(accounts.changed_links or instruments.changed_links or instruments.changed_instruments)
+    resolved.is_moved = bool(accounts.changed_links) or instruments.is_moved
     return resolved
 
 
@@ -174,8 +176,9 @@ def _content(row: tuple[Any, ...]) -> ContentInfo:
 
 
 def _names(resolved: Resolved, usages: Iterable[Usage]) -> list[Named]:
-    """Every naming in force, with the accounts that use it and the currency most of its rows are in."""
+    """Every naming in force, with the accounts and days that use it and the currency most of its rows are in."""
     used: dict[Naming, set[UUID]] = defaultdict(set)
+    days: dict[Naming, Days] = {}
     priced: dict[Naming, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for usage in usages:
         if usage.instrument_key:
@@ -185,12 +188,15 @@ def _names(resolved: Resolved, usages: Iterable[Usage]) -> list[Named]:
                 used[naming].add(account)
             if usage.currency:
                 priced[naming][usage.currency] += usage.rows
+            if usage.first_day is not None and usage.last_day is not None:
+                first, last = days.get(naming, (usage.first_day, usage.last_day))
+                days[naming] = (min(first, usage.first_day), max(last, usage.last_day))
     names = []
     for row in rows_of(NAMES, contents=list(resolved.contents)):
         naming = (row[0], row[1])
         counts = priced[naming]
         currency = min(counts, key=lambda one: (-counts[one], one)) if counts else ""
-        names.append(replace(Named(*row), accounts=frozenset(used[naming]), row_currency=currency))
+        names.append(Named(*row, accounts=frozenset(used[naming]), row_currency=currency, days=days.get(naming)))
     return names
 
 
@@ -207,19 +213,22 @@ def load(resolved: Resolved, accounts: Collection[UUID] | None = None) -> Facts:
     for number, content, reference, section, start, end, completeness in rows_of(COVERAGE, contents=wanted):
         if (into := stated.get(resolved.spot(content, reference))) is not None:
             into.windows[section].extend(window(resolved.contents[content], start, end, completeness, number))
-    namings = resolved.instruments.namings
+    namings, later = resolved.instruments.namings, resolved.instruments.later
     for cells in rows_of(TRANSACTIONS, contents=wanted):
         if (into := stated.get(resolved.spot(cells[1], cells[6]))) is not None:
             row = StagedRow(*cells)
             row.source = resolved.contents[row.content].source
             if row.instrument_key:
-                row.instrument, row.listing = namings.get((row.source, row.instrument_key), (None, None))
+                naming = (row.source, row.instrument_key)
+                row.instrument, row.listing = namings.get(naming, (None, None))
+                if naming in later:
+                    row.instrument, row.listing = resolved.meaning(naming, row.trade_date)
             into.rows.append(row)
     for sql, name in ((POSITIONS, "positions"), (CASH, "cash")):
         for content, reference, line, key, currency, value, cost, as_of in rows_of(sql, contents=wanted):
             if (into := stated.get(resolved.spot(content, reference))) is not None:
                 source = resolved.contents[content].source
-                instrument = namings[(source, key)][0] if key else None
+                instrument = resolved.meaning((source, key), as_of)[0] if key else None
                 into.reports[name].append(Report(content, source, line, instrument, currency, value, cost, as_of))
     asked = resolved.known_accounts.keys() if accounts is None else set(accounts) & resolved.known_accounts.keys()
     by_account: dict[UUID, list[Stated]] = {account: [] for account in asked}
@@ -399,6 +408,14 @@ def _rulings(resolved: Resolved) -> Rulings:
                 others = set(rows) - {row}
                 said.setdefault(row, set()).update(others)
                 unsaid.get(row, set()).difference_update(others)
+        elif decision.kind == Decision.Kind.SET_VALUE:
+            word = SetValue(decision.number, decision.value["field"], decision.value["value"])
+            for row in rows:
+                rulings.values[row].append(word)
+        elif decision.kind == Decision.Kind.OPENING_LOTS:
+            lots = OpeningLots.from_json(decision.value)
+            for key in _holdings(decision, resolved):
+                rulings.opening_lots[(UUID(decision.keys["account"]), key)] = lots
         elif decision.kind == Decision.Kind.CHOOSE:
             source = UUID(decision.value["source"])
             rulings.chosen_rows.update(dict.fromkeys(rows, source))
@@ -413,11 +430,11 @@ def _rulings(resolved: Resolved) -> Rulings:
 def _holdings(decision: Decision, resolved: Resolved) -> set[HoldingKey]:
     if "currency" in decision.keys:
         return {HoldingKey(None, decision.keys["currency"])}
-    return {
-        HoldingKey(resolved.instruments.namings[naming][0], "")
-        for naming in _namings(decision)
-        if naming in resolved.instruments.namings
-    }
+    plan = resolved.instruments
+    named = [naming for naming in _namings(decision) if naming in plan.namings]
+    meant = [plan.namings[naming] for naming in named]
+    meant += [then for naming in named for _, then in plan.later.get(naming, ())]
+    return {HoldingKey(instrument, "") for instrument, _ in meant}
 
 
 def _namings(decision: Decision) -> list[Naming]:

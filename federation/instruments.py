@@ -1,13 +1,11 @@
-"""Which names mean the same instrument (DESIGN 5.5; docs/decisions/instruments.md says why each rule is as it
-is).
-
-A naming is how one source names an instrument; an instrument is a connected component of namings.
-"""
+"""Which instrument and listing each naming means: found or made, and stored (DESIGN 5.5)."""
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from uuid import UUID
 
 from federation.authority import source_rank
@@ -19,214 +17,26 @@ from federation.models import (
     InstrumentLink,
     Listing,
 )
+from federation.namings import STRONG, Days, InstrumentRuling, Named, Naming, Piece, components
 from federation.rows import SourceInfo
 from stackmotive.common.currencies import quote_unit
 from stackmotive.common.ids import uuid7
 
-STRONG = ("isin", "figi", "conid", "cusip")  # strongest first
-SHARES = frozenset({"equity", "etf", "fund"})  # sources do not agree which of these a thing is
 KNOWN_BY_NAME = frozenset({"crypto", "property", "commodity", "other", ""})
 
-Naming = tuple[UUID, str]
-"""(source, key of StagedInstrument)"""
+ONE = Decimal(1)
 
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """What a source says of an instrument under one key; `first` = smallest staged id, `accounts` where it is
-    used.
-    """
-
-    source: UUID
-    key: str
-    first: int
-    symbol: str
-    name: str
-    kind: str
-    isin: str
-    figi: str
-    cusip: str
-    conid: str
-    exchange: str
-    currency: str
-    multiplier: Decimal
-    accounts: frozenset[UUID] = frozenset()
-    row_currency: str = ""  # what most of its rows are priced in: chooses a listing where none is stated
-
-    @property
-    def naming(self) -> Naming:
-        return (self.source, self.key)
-
-    @property
-    def ticker(self) -> str:
-        return self.symbol.upper()
-
-
-@dataclass(frozen=True, slots=True)
-class InstrumentRuling:
-    """What the user says of namings: that they are one instrument, or one apart from all others."""
-
-    is_merge: bool
-    namings: frozenset[Naming]
-
-
-def components(
-    names: Sequence[Named], rulings: Sequence[InstrumentRuling] = ()
-) -> tuple[list[list[Named]], set[Naming]]:
-    """(components in the order first recorded, namings whose ticker alone fits several instruments).
-
-    rulings: in the order they were made; they come before every rule, and a later one before an earlier one.
-    """
-    forest = _Forest(sorted(names, key=lambda one: (one.first, one.source, one.key)))
-    forest.obey(rulings)
-    for level, scheme in enumerate(STRONG):
-        forest.join_equal(lambda one, scheme=scheme: getattr(one, scheme) or None, level)  # type: ignore[misc]
-    forest.join_equal(
-        lambda one: (one.ticker, one.exchange.upper(), _family(one)) if one.exchange and one.symbol else None
-    )
-    forest.join_equal(lambda one: one.ticker if one.kind == "crypto" and one.symbol else None)
-    unclear = forest.join_bare_tickers()
-    return forest.components(), unclear
-
-
-class _Forest:
-    """Namings joined step by step; a component knows every value it has of each strong scheme."""
-
-    def __init__(self, names: Sequence[Named]) -> None:
-        self.names = names
-        self.root = list(range(len(names)))
-        self.members = {number: [number] for number in self.root}
-        self.values = {number: {s: {v} for s in STRONG if (v := getattr(names[number], s))} for number in self.root}
-        self.apart: dict[int, int] = {}  # number -> the split that set it apart; roots are asked
-
-    def obey(self, rulings: Sequence[InstrumentRuling]) -> None:
-        """Set apart and join what the user says."""
-        group = dict.fromkeys(range(len(self.names)), 0)  # 0 = where the rules put it
-        joined: dict[int, int] = {}  # number -> the merge that holds it
-        for order, ruling in enumerate(rulings, start=1):
-            numbers = [number for number, one in enumerate(self.names) if one.naming in ruling.namings]
-            if ruling.is_merge:
-                place = group[numbers[0]] if numbers else 0
-                joined.update(dict.fromkeys(numbers, order))
-                group.update(dict.fromkeys(numbers, place))
-            else:
-                for number in numbers:
-                    joined.pop(number, None)
-                group.update(dict.fromkeys(numbers, order))
-        together: dict[tuple[str, int], list[int]] = defaultdict(list)
-        for number, order in joined.items():
-            together[("merged", order)].append(number)
-        for number, order in group.items():
-            if order:
-                together[("parted", order)].append(number)
-        for numbers in together.values():
-            for number in numbers[1:]:
-                self.join(numbers[0], number)
-        self.apart = {number: order for number, order in group.items() if order}
-
-    def find(self, number: int) -> int:
-        while self.root[number] != number:
-            self.root[number] = self.root[self.root[number]]
-            number = self.root[number]
-        return number
-
-    def contradict(self, first: int, second: int, level: int = len(STRONG)) -> bool:
-        """Whether two components have different values in a scheme stronger than the one at `level`."""
-        if self._parted(first) != self._parted(second):
-            return True
-        one, other = self.values[self.find(first)], self.values[self.find(second)]
-        return any(s in one and s in other and not one[s] & other[s] for s in STRONG[:level])
-
-    def _parted(self, number: int) -> int:
-        return self.apart.get(self.find(number), 0) if self.apart else 0
-
-    def join(self, first: int, second: int) -> None:
-        one, other = sorted((self.find(first), self.find(second)))
-        if one == other:
-            return
-        self.root[other] = one
-        self.members[one] += self.members.pop(other)
-        for scheme, values in self.values.pop(other).items():
-            self.values[one].setdefault(scheme, set()).update(values)
-
-    def join_equal(self, key: "KeyOf", level: int = len(STRONG)) -> None:
-        groups: dict[Hashable, list[int]] = defaultdict(list)
-        for number, one in enumerate(self.names):
-            if (value := key(one)) is not None:
-                groups[value].append(number)
-        for numbers in groups.values():
-            roots = list(dict.fromkeys(self.find(number) for number in numbers))
-            for position, root in enumerate(roots):
-                for earlier in roots[:position]:
-                    if not self.contradict(earlier, root, level):
-                        self.join(earlier, root)
-                        break
-
-    def join_bare_tickers(self) -> set[Naming]:
-        """A ticker without an exchange joins the one instrument it can mean; what fits several stays apart."""
-        by_ticker: dict[str, list[int]] = defaultdict(list)
-        for number, one in enumerate(self.names):
-            if one.symbol and one.kind != "crypto":
-                by_ticker[one.ticker].append(number)
-        unclear: set[Naming] = set()
-        for numbers in by_ticker.values():
-            bare = [number for number in numbers if not self.names[number].exchange]
-            anchored = [number for number in numbers if self._is_anchored(number)]
-            for number in bare:
-                mine = self.find(number)
-                fits = {
-                    self.find(one)
-                    for one in anchored
-                    if self.find(one) != mine and self._fits(number, one) and not self.contradict(number, one)
-                }
-                if len(fits) > 1:
-                    near = {root for root in fits if self._is_near(number, root)}
-                    fits = near or fits
-                if len(fits) == 1:
-                    self.join(mine, fits.pop())
-                elif fits:
-                    unclear.add(self.names[number].naming)
-            loose = [number for number in bare if not self._is_anchored(number)]
-            for position, number in enumerate(loose):
-                partner = next(
-                    (one for one in loose[:position] if self._fits(number, one) and not self.contradict(number, one)),
-                    None,
-                )
-                if partner is not None and self.names[number].naming not in unclear:
-                    self.join(partner, number)
-        return unclear
-
-    def _is_anchored(self, number: int) -> bool:
-        root = self.find(number)
-        return bool(self.values[root]) or any(self.names[one].exchange for one in self.members[root])
-
-    def _fits(self, first: int, second: int) -> bool:
-        one, other = self.names[first], self.names[second]
-        same_kind = not one.kind or not other.kind or _family(one) == _family(other)
-        return same_kind and (not one.currency or not other.currency or one.currency == other.currency)
-
-    def _is_near(self, number: int, root: int) -> bool:
-        one = self.names[number]
-        others = [self.names[member] for member in self.members[root]]
-        return any(one.source == other.source or one.accounts & other.accounts for other in others)
-
-    def components(self) -> list[list[Named]]:
-        return [[self.names[number] for number in sorted(self.members[root])] for root in sorted(self.members)]
-
-
-KeyOf = Callable[[Named], Hashable | None]
-"""What `join_equal` groups namings by; null = not by this."""
-
-
-def _family(one: Named) -> str:
-    return "share" if one.kind in SHARES else one.kind
+Meaning = tuple[UUID, UUID | None]
+"""(instrument, listing)"""
+_unit = lru_cache(maxsize=1024)(quote_unit)
 
 
 @dataclass(slots=True)
 class InstrumentPlan:
-    """Naming -> (instrument, listing), with what is not stored yet."""
+    """What namings mean, with what is not stored yet. later: (from which day, what it means then), ascending."""
 
-    namings: dict[Naming, tuple[UUID, UUID | None]] = field(default_factory=dict)
+    namings: dict[Naming, Meaning] = field(default_factory=dict)
+    later: dict[Naming, list[tuple[date, Meaning]]] = field(default_factory=dict)
     multipliers: dict[UUID, Decimal] = field(default_factory=dict)
     new_instruments: list[Instrument] = field(default_factory=list)
     changed_instruments: list[Instrument] = field(default_factory=list)
@@ -235,6 +45,21 @@ class InstrumentPlan:
     changed_links: list[InstrumentLink] = field(default_factory=list)
     new_identifiers: list[InstrumentIdentifier] = field(default_factory=list)
     gone_identifiers: list[int] = field(default_factory=list)
+    gone_links: list[int] = field(default_factory=list)
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether a naming that rows had before means something else, or is called something else."""
+        cut = self.gone_links or any(link.valid_from is not None for link in self.new_links)
+        return bool(self.changed_links or self.changed_instruments or cut)
+
+    def meaning(self, naming: Naming, day: date) -> Meaning | None:
+        """What a naming means on a day; null for one that no source uses."""
+        meant = self.namings.get(naming)
+        for since, then in self.later.get(naming, ()):
+            if day >= since:
+                meant = then
+        return meant
 
 
 @dataclass(slots=True)
@@ -244,7 +69,7 @@ class KnownInstruments:
     instruments: dict[UUID, Instrument]
     listings: dict[UUID, list[Listing]]
     identifiers: dict[UUID, list[InstrumentIdentifier]]
-    links: dict[Naming, InstrumentLink]
+    links: dict[Piece, InstrumentLink]
     catalog: dict[tuple[str, str], set[UUID]]  # (scheme, value) -> instruments
     said: dict[UUID, dict[str, str]] = field(default_factory=dict)  # instrument -> what its user calls it
 
@@ -261,181 +86,267 @@ def plan_instruments(
     plan = InstrumentPlan()
     together, unclear = components(names, rulings)
     settled = {naming for ruling in rulings for naming in ruling.namings}
-    linked = {link.instrument_id for link in known.links.values()} | {link.own_id for link in known.links.values()}
-    claimed: set[UUID] = set()
+    ranked = sorted(sources.values(), key=source_rank)
+    ranks = {one.id: (place, one.by_hand) for place, one in enumerate(ranked)}
+    work = _Planning(plan, user_id, ranks, known)
+    work.find_reused(together)
     for component in together:
-        believed = sorted(component, key=lambda one: (source_rank(sources[one.source]), one.key))
-        instrument = _catalog_instrument(component, known) or _own_instrument(
-            component, believed, known, claimed, linked
+        work.place(
+            component,
+            is_unclear=bool(unclear) and any(one.naming in unclear for one in component),
+            is_settled=bool(settled) and any(one.naming in settled for one in component),
         )
-        is_new = instrument is None
-        if instrument is None:
-            instrument = Instrument(id=uuid7(), user_id=user_id)
-            plan.new_instruments.append(instrument)
-        claimed.add(instrument.pk)
-        if instrument.user_id is not None:
-            is_unclear = any(one.naming in unclear for one in component)
-            is_settled = any(one.naming in settled for one in component)
-            said = known.said.get(instrument.pk, {})
-            if (
-                _describe(instrument, believed, sources, said, is_unclear=is_unclear, is_settled=is_settled)
-                and not is_new
-            ):
-                plan.changed_instruments.append(instrument)
-            _plan_identifiers(plan, instrument, component, known)
-        plan.multipliers[instrument.pk] = instrument.multiplier
-        listings = _plan_listings(plan, instrument, component, known)
-        for one in component:
-            _plan_link(plan, one, instrument, listings.get(one.naming), known, owns=is_new and one is component[0])
+    pieces = {(naming, since) for naming, meanings in plan.later.items() for since, _ in meanings}
+    dated = [link for link in known.links.values() if link.valid_from is not None]
+    for link in dated:
+        naming = (link.source_id, link.key)
+        if naming in plan.namings and (naming, link.valid_from) not in pieces:
+            plan.gone_links.append(link.pk)
+    for meanings in plan.later.values():
+        meanings.sort(key=lambda one: one[0])
     return plan
 
 
-def _catalog_instrument(component: Sequence[Named], known: KnownInstruments) -> Instrument | None:
-    for one in component:
-        for scheme in ("isin", "figi"):
-            found = known.catalog.get((scheme, getattr(one, scheme)), set())
-            if len(found) == 1:
-                return known.instruments[next(iter(found))]
-    for one in component:
-        if one.symbol and (one.exchange or one.kind == "crypto"):
-            found = known.catalog.get(("ticker", f"{one.ticker}@{one.exchange.upper()}"), set())
-            if len(found) == 1:
-                return known.instruments[next(iter(found))]
-    return None
+class _Planning:
+    def __init__(
+        self, plan: InstrumentPlan, user_id: UUID, ranks: Mapping[UUID, tuple[int, bool]], known: KnownInstruments
+    ) -> None:
+        self.plan, self.user_id, self.ranks, self.known = plan, user_id, ranks, known
+        self.claimed: set[UUID] = set()
+        linked = {link.instrument_id for link in known.links.values()} | {link.own_id for link in known.links.values()}
+        made = (one for key, one in known.instruments.items() if one.user_id is not None and key not in linked)
+        self.by_hand = sorted(made, key=lambda one: one.id)  # made by hand, named by no source so far
+        self.reused: set[str] = set()
+
+    def find_reused(self, together: Sequence[Sequence[Named]]) -> None:
+        """Tickers that several things go by: those have days."""
+        seen: dict[str, int] = {}
+        for number, component in enumerate(together):
+            for one in component:
+                if one.symbol and seen.setdefault(one.ticker, number) != number:
+                    self.reused.add(one.ticker)
+
+    def place(self, component: Sequence[Named], *, is_unclear: bool, is_settled: bool) -> None:
+        plan, known, ranks = self.plan, self.known, self.ranks
+        believed = sorted(component, key=lambda one: (ranks[one.source][0], one.key)) if component[1:] else component
+        links = [known.links.get(one.piece) for one in component] if known.links else [None] * len(component)
+        instrument = self.catalog_instrument(component) or self.own_instrument(component, believed, links)
+        is_new = instrument is None
+        if instrument is None:
+            instrument = Instrument(id=uuid7(), user_id=self.user_id)
+            plan.new_instruments.append(instrument)
+        pk = instrument.id
+        self.claimed.add(pk)
+        if instrument.user_id is not None:
+            is_known = is_settled or self.is_known(component)
+            is_changed = _describe(
+                instrument,
+                believed,
+                known.said.get(pk, {}),
+                needs_review=not is_known or (is_unclear and not is_settled),
+            )
+            if is_changed and not is_new:
+                plan.changed_instruments.append(instrument)
+            self.plan_identifiers(pk, component)
+        plan.multipliers[pk] = instrument.multiplier
+        listings = _plan_listings(plan, instrument, component, known)
+        for one, listing, link in zip(component, listings, links, strict=True):
+            self.plan_link(one, link, pk, listing, owns=is_new and one is component[0])
+
+    def is_known(self, component: Sequence[Named]) -> bool:
+        """Whether anything but a bare ticker says what it is."""
+        kind = ""
+        for one in component:
+            if one.isin or one.exchange or one.figi or one.conid or one.cusip:
+                return True
+            kind = kind or one.kind
+        return kind in KNOWN_BY_NAME or all(self.ranks[one.source][1] for one in component)
+
+    def catalog_instrument(self, component: Sequence[Named]) -> Instrument | None:
+        catalog = self.known.catalog
+        if not catalog:
+            return None
+        for one in component:
+            for scheme in ("isin", "figi"):
+                found = catalog.get((scheme, getattr(one, scheme)), set())
+                if len(found) == 1:
+                    return self.known.instruments[next(iter(found))]
+        for one in component:
+            if one.symbol and (one.exchange or one.kind == "crypto"):
+                found = catalog.get(("ticker", f"{one.ticker}@{one.exchange.upper()}"), set())
+                if len(found) == 1:
+                    return self.known.instruments[next(iter(found))]
+        return None
+
+    def own_instrument(
+        self, component: Sequence[Named], believed: Sequence[Named], stored: Sequence[InstrumentLink | None]
+    ) -> Instrument | None:
+        """What was made for one of the namings, else what one of them meant before, else one made by hand that
+        fits.
+        """
+        known = self.known
+        links = [link for link in stored if link is not None]
+        for wanted in [link.own_id for link in links if link.own_id] + [link.instrument_id for link in links]:
+            if wanted not in self.claimed and known.instruments[wanted].user_id is not None:
+                return known.instruments[wanted]
+        first = believed[0]
+        for instrument in self.by_hand:
+            if instrument.id in self.claimed:
+                continue
+            identifiers = known.identifiers.get(instrument.id, ())
+            if any(
+                getattr(one, known_as.scheme, None) == known_as.value for one in component for known_as in identifiers
+            ):
+                return instrument
+            has_strong = any(one.scheme in STRONG for one in identifiers)
+            currencies = {listing.currency for listing in known.listings.get(instrument.id, ())}
+            if (
+                not has_strong
+                and instrument.symbol.upper() == first.ticker
+                and instrument.kind == (first.kind or InstrumentKind.OTHER)
+                and (not currencies or (first.currency or first.row_currency) in currencies)
+            ):
+                return instrument
+        return None
+
+    def plan_identifiers(self, instrument: UUID, component: Sequence[Named]) -> None:
+        wanted: dict[tuple[str, str], Days | None] = {}
+        values: dict[str, int] = {}
+        for one in component:
+            for scheme, value in (
+                ("isin", one.isin),
+                ("figi", one.figi),
+                ("conid", one.conid),
+                ("cusip", one.cusip),
+                ("ticker", f"{one.ticker}@{one.exchange.upper()}" if one.symbol else ""),
+            ):
+                if value and (scheme, value[:100]) not in wanted:
+                    wanted[scheme, value[:100]] = None
+                    values[scheme] = values.get(scheme, 0) + 1
+        if values.get("isin", 0) > 1 or (self.reused and any(one.ticker in self.reused for one in component)):
+            for scheme, value in wanted:
+                if scheme == "ticker" or values[scheme] > 1:
+                    wanted[scheme, value] = _days_of(component, scheme, value)
+        stored = {
+            (one.scheme, one.value): (one.id, one.valid_from, one.valid_to)
+            for one in self.known.identifiers.get(instrument, ())
+        }
+        kept = set()
+        for (scheme, value), days in wanted.items():
+            first, last = days or (None, None)
+            if (had := stored.get((scheme, value))) is not None and had[1:] == (first, last):
+                kept.add((scheme, value))
+                continue
+            self.plan.new_identifiers.append(
+                InstrumentIdentifier(
+                    instrument_id=instrument, scheme=scheme, value=value, valid_from=first, valid_to=last
+                )
+            )
+        self.plan.gone_identifiers += [had[0] for name, had in stored.items() if name not in kept]
+
+    def plan_link(
+        self, one: Named, link: InstrumentLink | None, instrument: UUID, listing: UUID | None, *, owns: bool
+    ) -> None:
+        plan = self.plan
+        if one.since is None:
+            plan.namings[one.naming] = (instrument, listing)
+        else:
+            plan.later.setdefault(one.naming, []).append((one.since, (instrument, listing)))
+        own = instrument if owns else None
+        if link is None:
+            plan.new_links.append(
+                InstrumentLink(
+                    source_id=one.source,
+                    key=one.key,
+                    instrument_id=instrument,
+                    listing_id=listing,
+                    own_id=own,
+                    valid_from=one.since,
+                )
+            )
+        elif link.instrument_id != instrument or link.listing_id != listing or (own and link.own_id is None):
+            link.instrument_id, link.listing_id, link.own_id = instrument, listing, link.own_id or own
+            plan.changed_links.append(link)
 
 
-def _own_instrument(
-    component: Sequence[Named],
-    believed: Sequence[Named],
-    known: KnownInstruments,
-    claimed: set[UUID],
-    linked: set[UUID | None],
-) -> Instrument | None:
-    """What was made for one of the namings, else what one of them meant before, else one made by hand that
-    fits.
-    """
-    links = [link for one in component if (link := known.links.get(one.naming))]
-    for wanted in [link.own_id for link in links] + [link.instrument_id for link in links]:
-        if wanted and wanted not in claimed and known.instruments[wanted].user_id is not None:
-            return known.instruments[wanted]
-    first = believed[0]
-    for instrument in sorted(known.instruments.values(), key=lambda one: one.pk):
-        if instrument.user_id is None or instrument.pk in linked or instrument.pk in claimed:
-            continue
-        if any(
-            getattr(one, identifier.scheme, None) == identifier.value
-            for one in component
-            for identifier in known.identifiers.get(instrument.pk, ())
-        ):
-            return instrument
-        has_strong = any(one.scheme in STRONG for one in known.identifiers.get(instrument.pk, ()))
-        currencies = {listing.currency for listing in known.listings.get(instrument.pk, ())}
-        if (
-            not has_strong
-            and instrument.symbol.upper() == first.ticker
-            and instrument.kind == (first.kind or InstrumentKind.OTHER)
-            and (not currencies or (first.currency or first.row_currency) in currencies)
-        ):
-            return instrument
-    return None
+def _days_of(component: Sequence[Named], scheme: str, value: str) -> Days | None:
+    """When a component was seen under a value; null where that is not known."""
+    found = [
+        one.days
+        for one in component
+        if (f"{one.ticker}@{one.exchange.upper()}" if scheme == "ticker" else getattr(one, scheme)) == value
+    ]
+    known = [days for days in found if days is not None]
+    return (min(first for first, _ in known), max(last for _, last in known)) if known else None
 
 
 def _describe(
     instrument: Instrument,
     believed: Sequence[Named],
-    sources: Mapping[UUID, SourceInfo],
     said: Mapping[str, str],
     *,
-    is_unclear: bool,
-    is_settled: bool,
+    needs_review: bool,
 ) -> bool:
     """Set the columns to what the user says, else the most believed source; whether anything changed."""
-
-    def told(name: str) -> str:
-        return next((value for one in believed if (value := getattr(one, name))), "")
-
-    is_identified = any(getattr(one, scheme) for one in believed for scheme in STRONG)
-    by_hand = all(sources[one.source].by_hand for one in believed)
+    symbol = name = kind = ""
+    multiplier = ONE
+    for one in believed:
+        symbol, name, kind = symbol or one.symbol, name or one.name, kind or one.kind
+        if multiplier == ONE:
+            multiplier = one.multiplier
+    if not symbol:
+        symbol = _told(believed, "isin") or name[:60] or _told(believed, "conid")
     values = {
-        "symbol": told("symbol") or told("isin") or told("name")[:60] or told("conid"),
-        "name": told("name"),
-        "kind": told("kind") or InstrumentKind.OTHER,
-        "multiplier": next((one.multiplier for one in believed if one.multiplier != 1), Decimal(1)),
-        "needs_review": not is_settled
-        and (is_unclear or not (is_identified or by_hand or told("kind") in KNOWN_BY_NAME or told("exchange"))),
-    } | dict(said)
+        "symbol": symbol,
+        "name": name,
+        "kind": kind or InstrumentKind.OTHER.value,
+        "multiplier": multiplier,
+        "needs_review": needs_review,
+    }
+    if said:
+        values |= said
     changed = [name for name, value in values.items() if getattr(instrument, name) != value]
     for name in changed:
         setattr(instrument, name, values[name])
     return bool(changed)
 
 
-def _plan_identifiers(
-    plan: InstrumentPlan, instrument: Instrument, component: Sequence[Named], known: KnownInstruments
-) -> None:
-    wanted = {(scheme, value) for one in component for scheme in STRONG if (value := getattr(one, scheme))}
-    wanted |= {("ticker", f"{one.ticker}@{one.exchange.upper()}") for one in component if one.symbol}
-    stored = {(one.scheme, one.value): one.pk for one in known.identifiers.get(instrument.pk, ())}
-    plan.new_identifiers += [
-        InstrumentIdentifier(instrument_id=instrument.pk, scheme=scheme, value=value[:100])
-        for scheme, value in sorted(wanted - stored.keys())
-    ]
-    plan.gone_identifiers += [stored[one] for one in stored.keys() - wanted]
+def _told(believed: Sequence[Named], name: str) -> str:
+    return next((value for one in believed if (value := getattr(one, name))), "")
 
 
 def _plan_listings(
     plan: InstrumentPlan, instrument: Instrument, component: Sequence[Named], known: KnownInstruments
-) -> dict[Naming, UUID]:
+) -> list[UUID | None]:
     """The listing of each naming: stated exchange and currency, or the only one of that currency."""
-    stored = {(one.exchange.upper(), one.currency): one for one in known.listings.get(instrument.pk, ())}
+    listings = known.listings.get(instrument.id, ())
+    stored = {(one.exchange.upper(), one.currency): one.id for one in listings}
     exchanges: dict[str, set[str]] = defaultdict(set)
     for exchange, currency in stored if instrument.user_id is None else ():
         exchanges[currency].add(exchange)
     for one in component:
         if one.exchange:
-            exchanges[quote_unit(one.currency or one.row_currency)[0]].add(one.exchange.upper())
-    chosen: dict[Naming, UUID] = {}
+            exchanges[_unit(one.currency or one.row_currency)[0]].add(one.exchange.upper())
+    chosen: list[UUID | None] = []
     for one in component:
         code = one.currency or one.row_currency
-        currency, factor = quote_unit(code)
+        currency, factor = _unit(code)
         if not currency:
+            chosen.append(None)
             continue
         exchange = one.exchange.upper()
         if not exchange and len(exchanges[currency]) == 1:
             exchange = next(iter(exchanges[currency]))
         listing = stored.get((exchange, currency))
         if listing is None:
+            listing = uuid7()
             unit = code if factor != 1 else ""
-            listing = Listing(
-                id=uuid7(), instrument_id=instrument.pk, exchange=exchange, currency=currency, quote_unit=unit
+            plan.new_listings.append(
+                Listing(id=listing, instrument_id=instrument.id, exchange=exchange, currency=currency, quote_unit=unit)
             )
             stored[(exchange, currency)] = listing
-            plan.new_listings.append(listing)
-        chosen[one.naming] = listing.pk
+        chosen.append(listing)
     return chosen
-
-
-def _plan_link(
-    plan: InstrumentPlan,
-    one: Named,
-    instrument: Instrument,
-    listing: UUID | None,
-    known: KnownInstruments,
-    *,
-    owns: bool,
-) -> None:
-    plan.namings[one.naming] = (instrument.pk, listing)
-    own = instrument.pk if owns else None
-    link = known.links.get(one.naming)
-    if link is None:
-        plan.new_links.append(
-            InstrumentLink(
-                source_id=one.source, key=one.key, instrument_id=instrument.pk, listing_id=listing, own_id=own
-            )
-        )
-    elif (link.instrument_id, link.listing_id) != (instrument.pk, listing) or (own and link.own_id is None):
-        link.instrument_id, link.listing_id, link.own_id = instrument.pk, listing, link.own_id or own
-        plan.changed_links.append(link)
 
 
 def store_instruments(plan: InstrumentPlan) -> None:
@@ -446,6 +357,7 @@ def store_instruments(plan: InstrumentPlan) -> None:
         Instrument.objects.bulk_update(plan.changed_instruments, described, batch_size=1000)
     Listing.objects.bulk_create(plan.new_listings, batch_size=1000)
     InstrumentIdentifier.objects.filter(pk__in=plan.gone_identifiers).delete()
+    InstrumentLink.objects.filter(pk__in=plan.gone_links).delete()
     InstrumentIdentifier.objects.bulk_create(plan.new_identifiers, batch_size=1000)
     InstrumentLink.objects.bulk_create(plan.new_links, batch_size=1000)
     if plan.changed_links:
@@ -463,7 +375,10 @@ def known_instruments(user_id: UUID, names: Iterable[Named]) -> KnownInstruments
         catalog[(scheme, value)].add(instrument)
     shared = {instrument for found in catalog.values() for instrument in found}
     instruments = {one.pk: one for one in Instrument.objects.filter(user=user_id)}
-    links = {(link.source_id, link.key): link for link in InstrumentLink.objects.filter(source__user=user_id)}
+    links = {
+        (link.source_id, link.key, link.valid_from): link
+        for link in InstrumentLink.objects.filter(source__user=user_id)
+    }
     shared |= {link.instrument_id for link in links.values() if link.instrument_id not in instruments}
     instruments.update(Instrument.objects.in_bulk(shared))
     listings: dict[UUID, list[Listing]] = defaultdict(list)

@@ -204,7 +204,10 @@ class InstrumentAttribute(models.Model):
 
 
 class InstrumentLink(models.Model):
-    """What a source's way of naming an instrument (StagedInstrument.key) means for its user."""
+    """What a source's way of naming an instrument (StagedInstrument.key) means for its user.
+
+    valid_from: null = always, or until the next one: a ticker given to another company means that one from a day on.
+    """
 
     source = models.ForeignKey(Source, models.CASCADE, related_name="instrument_links")
     key = models.CharField(max_length=32)
@@ -213,9 +216,14 @@ class InstrumentLink(models.Model):
     own = models.ForeignKey(
         Instrument, models.PROTECT, null=True, related_name="+"
     )  # made for this key: returns when a join is undone
+    valid_from = models.DateField(null=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["source", "key"], name="instrumentlink_one_per_key")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["source", "key", "valid_from"], name="instrumentlink_one_per_key_and_day", nulls_distinct=False
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.key} -> {self.instrument_id}"
@@ -276,6 +284,8 @@ class Transaction(models.Model):
         Source, models.PROTECT, null=True, related_name="won_transactions"
     )  # null for adjustments
     is_manual = models.BooleanField(default=False)
+    decided = models.CharField(max_length=200, blank=True, default="")  # fields the user set, joined by commas
+    lots = models.TextField(blank=True, default="")  # of an opening balance; see `opening_lots`
     objects = OwnedQuerySet.as_manager()
 
     class Meta:
@@ -380,6 +390,9 @@ class Decision(models.Model):
         MERGE_INSTRUMENTS = "merge_instruments"
         SPLIT_INSTRUMENT = "split_instrument"
         PAIR_TRANSFER = "pair_transfer"
+        SET_VALUE = "set_value"
+        OPENING_LOTS = "opening_lots"
+        MERGE_ACCOUNTS = "merge_accounts"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="decisions")

@@ -491,7 +491,9 @@ class Names:
                 self.accounts[meant].add(f"{self.sources[source]}/{reference}")
         self.instruments: dict[UUID | None, set[str]] = defaultdict(set)
         declared = {instrument_key(player.instrument(name)): name for name in player.case.body.get("instruments", {})}
-        for (source, key), (instrument, _) in in_force.instruments.namings.items():
+        meanings = [*in_force.instruments.namings.items()]
+        meanings += [(naming, meant) for naming, later in in_force.instruments.later.items() for _, meant in later]
+        for (source, key), (instrument, _) in meanings:
             named = in_force.names[source, key]
             name = declared.get(key) or named.symbol or named.isin or named.name
             self.instruments[instrument] |= {name, f"{self.sources[source]}/{name}"}

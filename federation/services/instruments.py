@@ -9,7 +9,6 @@ from accounts.facts import next_fact_number
 from accounts.models import User
 from federation import selectors
 from federation.errors import UnfitDecision, UnknownInstrument
-from federation.instruments import STRONG
 from federation.models import (
     Decision,
     Instrument,
@@ -19,6 +18,7 @@ from federation.models import (
     InstrumentLink,
     Listing,
 )
+from federation.namings import STRONG
 from federation.services.decisions import decide
 from federation.services.reconciliation import lock_ledger, reconcile
 from ingestion.adapters.base import InstrumentRef

@@ -226,10 +226,10 @@ def _valuer(resolved: Resolved, facts: Facts, rows: Sequence[LedgerRow]) -> Valu
     valuer = Valuer(resolved.user.base_currency, facts.multipliers)
     valuer.learn_trades(rows)
     for source, key, day, close, currency in rows_of(MARKS, contents=contents):
-        if (naming := resolved.instruments.namings.get((source, key))) is not None:
-            known = valuer.marks.get(naming[0])
+        if (meant := resolved.instruments.meaning((source, key), day)) is not None:
+            known = valuer.marks.get(meant[0])
             if known is None or known.day <= day:
-                valuer.marks[naming[0]] = Mark(day, close, currency)
+                valuer.marks[meant[0]] = Mark(day, close, currency)
     valuer.rates = {(base, quote): rate for base, quote, rate in rows_of(RATES, contents=contents)}
     return valuer
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
+from django.db.models import F
+
 from accounts.models import User
 from federation.models import BrokerAccount, InstrumentLink
 from ingestion.models import StagedPosition
@@ -39,16 +41,17 @@ def manual_positions(*, user: User) -> list[ManualPosition]:
     for row in rows.order_by("as_of", "pk"):
         by_uid.setdefault(UUID(row.content.digest.split(":")[1]), []).append(row)
     accounts = dict(BrokerAccount.objects.visible_to(user).values_list("pk", "name"))
-    links = {
-        link.key: link
-        for link in InstrumentLink.objects.filter(source__user=user, source__kind="manual").select_related("instrument")
-    }
+    named = InstrumentLink.objects.filter(source__user=user, source__kind="manual").select_related("instrument")
+    links: dict[str, list[InstrumentLink]] = {}
+    for one in named.order_by(F("valid_from").desc(nulls_last=True)):
+        links.setdefault(one.key, []).append(one)
     found = []
     for uid, reports in by_uid.items():
         last = reports[-1]
         shown = next((row for row in reversed(reports) if row.quantity), last)
         account = last.content.default_account
-        link = links.get(last.instrument_key)
+        meanings = links.get(last.instrument_key, ())
+        link = next((one for one in meanings if one.valid_from is None or one.valid_from <= last.as_of), None)
         if account is None or account not in accounts:
             continue
         found.append(

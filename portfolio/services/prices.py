@@ -10,6 +10,7 @@ from uuid import UUID
 
 import numpy as np
 from django.db import connection, transaction
+from django.db.models import F
 
 from accounts.facts import next_fact_number, next_market_number
 from accounts.models import User
@@ -131,15 +132,14 @@ def derive_broker_marks(*, user_id: UUID) -> None:
 
 
 def _derive_prices(user_id: UUID, contents: dict[int, tuple[int, UUID]]) -> None:
-    links = {
-        (source, key): (instrument, listing)
-        for source, key, instrument, listing in InstrumentLink.objects.filter(source__user_id=user_id).values_list(
-            "source_id", "key", "instrument_id", "listing_id"
-        )
-    }
+    stored = InstrumentLink.objects.filter(source__user_id=user_id).order_by(F("valid_from").desc(nulls_last=True))
+    links: dict[tuple[UUID, str], list[tuple[dt.date | None, UUID, UUID | None]]] = defaultdict(list)  # latest first
+    columns = ("source_id", "key", "valid_from", "instrument_id", "listing_id")
+    for source, key, since, instrument, listing in stored.values_list(*columns):
+        links[source, key].append((since, instrument, listing))
     by_instrument: dict[UUID, list[tuple[UUID, str, str]]] = defaultdict(list)
     for listing, instrument, currency, unit in Listing.objects.filter(
-        instrument_id__in={instrument for instrument, _ in links.values()}
+        instrument_id__in={instrument for meanings in links.values() for _, instrument, _ in meanings}
     ).values_list("pk", "instrument_id", "currency", "quote_unit"):
         by_instrument[instrument].append((listing, currency, unit))
     wanted: dict[tuple[UUID, str, dt.date], tuple[int, Decimal]] = {}
@@ -148,10 +148,11 @@ def _derive_prices(user_id: UUID, contents: dict[int, tuple[int, UUID]]) -> None
         "content_id", "instrument_key", "day", "close", "currency"
     ):
         number, source = contents[content]
-        link = links.get((source, key))
+        meanings = links.get((source, key), ())
+        link = next((one for one in meanings if one[0] is None or one[0] <= day), None)
         if link is None:
             continue
-        marked = _listing_for(by_instrument[link[0]], link[1], currency)
+        marked = _listing_for(by_instrument[link[1]], link[2], currency)
         if marked is None:
             continue
         listing, factor = marked
