@@ -23,6 +23,7 @@ Integers = NDArray[np.int64]
 FlowKind = Literal["external", "internal", "income", "fees"]
 
 MAX_CELLS: Final = 32_000_000  # of one block of holdings x days: 256 MB a matrix
+RUNS: Final = b"\x01"  # begins what `pack_runs` made, whose length is never one of whole doubles
 DUST: Final = 1e-13  # what float sums of equal ins and outs leave, beside all units that moved
 
 
@@ -321,9 +322,32 @@ def pack(values: Floats) -> bytes:
     return values.astype("<f8").tobytes()
 
 
+def pack_runs(values: Floats) -> bytes:
+    """The same days shorter, where a value mostly is that of the day before: RUNS, how many days there are, on which
+    of them a run of equal doubles begins (both as 4 bytes, little-endian), and the runs' doubles. `pack` where that
+    is no longer. The bytes follow from the doubles alone.
+    """
+    bits = np.ascontiguousarray(values, dtype="<f8").view("<i8")  # so that NaN equals itself
+    starts = np.append(0, np.flatnonzero(bits[1:] != bits[:-1]) + 1) if values.size else NO_EVENTS.days
+    if 5 + 12 * starts.size >= 8 * values.size:
+        return pack(values)
+    head = np.array([values.size], dtype="<u4").tobytes()
+    return RUNS + head + starts.astype("<u4").tobytes() + bits[starts].tobytes()
+
+
 def unpack(packed: bytes | memoryview) -> Floats:
-    """What `pack` made; read-only. Raises ValueError for a length that holds no whole doubles."""
-    return np.frombuffer(packed, dtype="<f8").astype(np.float64, copy=False)
+    """What `pack` or `pack_runs` made; read-only. Raises ValueError for what neither made."""
+    if len(packed) % 8 == 0:
+        return np.frombuffer(packed, dtype="<f8").astype(np.float64, copy=False)
+    count, rest = divmod(len(packed) - 5, 12)
+    if rest or count < 1 or bytes(packed[:1]) != RUNS:
+        raise ValueError("These bytes are no packed series.")
+    size = int(np.frombuffer(packed, dtype="<u4", count=1, offset=1)[0])
+    starts = np.frombuffer(packed, dtype="<u4", count=count, offset=5).astype(np.int64)
+    values = np.frombuffer(packed, dtype="<f8", count=count, offset=5 + 4 * count)
+    column = np.repeat(values, np.diff(starts, append=size)).astype(np.float64, copy=False)
+    column.flags.writeable = False
+    return column
 
 
 def window(values: Floats, *, stored_from: date, first_day: date, last_day: date) -> Floats:

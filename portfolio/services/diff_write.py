@@ -20,6 +20,10 @@ def diff_write(
     columns: database columns of each row, in order. key: those of them that identify a row, never null.
     """
     rows = list(rows)  # whatever reads the database to make them must be done before COPY holds the connection
+    if not _any_stored(model, scope):
+        if rows:
+            copy_rows(model._meta.db_table, columns, rows)
+        return len(rows)
     table = sql.Identifier(model._meta.db_table)
     names = sql.SQL(", ").join(map(sql.Identifier, columns))
     values = [name for name in columns if name not in key]
@@ -32,9 +36,7 @@ def diff_write(
                 temporary, names, table
             )
         )
-        with cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN").format(temporary, names)) as copy:
-            for row in rows:
-                copy.write_row(row)
+        copy_rows(f"new_{model._meta.db_table}", columns, rows)
         cursor.execute(sql.SQL("ANALYZE {}").format(temporary))
         cursor.execute(
             sql.SQL("DELETE FROM {} t WHERE {} AND NOT EXISTS (SELECT 1 FROM {} n WHERE {})").format(
@@ -77,3 +79,27 @@ def diff_write(
         changed += cursor.rowcount
         cursor.execute(sql.SQL("DROP TABLE {}").format(temporary))
     return changed
+
+
+def _any_stored(model: type[models.Model], scope: tuple[str, Sequence[Any]]) -> bool:
+    statement = sql.SQL("SELECT EXISTS (SELECT 1 FROM {} t WHERE {})").format(
+        sql.Identifier(model._meta.db_table), sql.SQL(scope[0])
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement, scope[1])
+        row = cursor.fetchone()
+    return bool(row and row[0])
+
+
+def copy_rows(
+    table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, types: Sequence[str] | None = None
+) -> None:
+    """Rows into a table by COPY. types: of the columns, for rows of many bytes, which then go in as they are."""
+    names = sql.SQL(", ").join(map(sql.Identifier, columns))
+    how = sql.SQL("" if types is None else " (FORMAT BINARY)")
+    statement = sql.SQL("COPY {} ({}) FROM STDIN{}").format(sql.Identifier(table), names, how)
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        if types is not None:
+            copy.set_types(types)
+        for row in rows:
+            copy.write_row(row)

@@ -89,6 +89,7 @@ class Figures:
     series: dict[Holding, Series] = field(default_factory=dict)
     unexplained: dict[Holding, Decimal] = field(default_factory=dict)
     reported: dict[Holding, dt.date] = field(default_factory=dict)
+    _cash_steps: dict[Holding, list[Step]] = field(default_factory=dict)
 
     def rate(self, currency: str, day: dt.date) -> Decimal | None:
         """Base currency for one unit of `currency`."""
@@ -106,10 +107,13 @@ class Figures:
 
     def cash_steps(self, line: Holding) -> list[Step]:
         """The running balance at the end of each day on which it moved."""
-        balance, steps = ZERO, []
-        for day, amount in sorted(self.flows.cash.get(line, {}).items()):
-            balance += amount
-            steps.append(Step(day, balance, line.currency, None, None))
+        steps = self._cash_steps.get(line)
+        if steps is None:
+            balance = ZERO
+            steps = self._cash_steps[line] = []
+            for day, amount in sorted(self.flows.cash.get(line, {}).items()):
+                balance += amount
+                steps.append(Step(day, balance, line.currency, None, None))
         return steps
 
     def steps(self, line: Holding) -> list[Step]:

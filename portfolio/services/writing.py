@@ -17,9 +17,9 @@ from portfolio.lots import Amounts, Lot, RealizedGain
 from portfolio.models import CashBalance, DailyValue, HoldingStep, Position, ValueSeries
 from portfolio.models import Lot as LotRow
 from portfolio.models import RealizedGain as RealizedGainRow
-from portfolio.series import pack
+from portfolio.series import pack, pack_runs
 from portfolio.services.daily_values import daily_values
-from portfolio.services.diff_write import diff_write
+from portfolio.services.diff_write import copy_rows, diff_write
 from portfolio.services.figures import Figures, Series, column
 from stackmotive.common.money import MONEY_QUANTUM, RECORDED_QUANTUM
 
@@ -350,13 +350,14 @@ SERIES_COLUMNS = [
     "is_fresh",
     "digest",
 ]
+SERIES_TYPES = ["uuid", "uuid", "uuid", "text", "date", *["bytea"] * 9, "text"]
 
 
 def _write_series(figures: Figures) -> None:
     stored = {
-        (account, instrument, currency): digest
-        for account, instrument, currency, digest in ValueSeries.objects.filter(user=figures.user).values_list(
-            "account_id", "instrument_id", "currency", "digest"
+        (account, instrument, currency): (pk, digest)
+        for pk, account, instrument, currency, digest in ValueSeries.objects.filter(user=figures.user).values_list(
+            "pk", "account_id", "instrument_id", "currency", "digest"
         )
         if figures.touched.has(account=account, instrument=instrument)
     }
@@ -364,35 +365,31 @@ def _write_series(figures: Figures) -> None:
         (holding.account, holding.instrument, holding.currency): _series_row(figures, holding, series)
         for holding, series in figures.series.items()
     }
-    changed = {place for place, row in rows.items() if stored.get(place) != row.digest}
-    for account, instrument, currency in (stored.keys() - rows.keys()) | (stored.keys() & changed):
-        ValueSeries.objects.filter(account=account, instrument=instrument, currency=currency).delete()
-    ValueSeries.objects.bulk_create([rows[place] for place in rows if place in changed], batch_size=200)
+    changed = [row for place, row in rows.items() if place not in stored or stored[place][1] != row[-1]]
+    replaced = [pk for place, (pk, digest) in stored.items() if place not in rows or rows[place][-1] != digest]
+    if replaced:
+        ValueSeries.objects.filter(pk__in=replaced).delete()
+    if changed:
+        copy_rows(ValueSeries._meta.db_table, SERIES_COLUMNS, changed, types=SERIES_TYPES)
 
 
-def _series_row(figures: Figures, holding: Holding, series: Series) -> ValueSeries:
+def _series_row(figures: Figures, holding: Holding, series: Series) -> tuple[Any, ...]:
     flows = figures.flows.by_holding.get(holding, {})
-    columns = {
-        "quantity": pack(series.quantity),
-        "value": pack(series.value),
-        "external_flow": pack(column(series, flows.get("external", {}))),
-        "internal_flow": pack(column(series, flows.get("internal", {}))),
-        "transfer_flow": pack(column(series, flows.get("transfer", {}))),
-        "border_flow": pack(column(series, series.border)),
-        "income": pack(column(series, flows.get("income", {}))),
-        "fees": pack(column(series, flows.get("fees", {}))),
-        "is_fresh": series.is_fresh.astype("u1").tobytes(),
-    }
-    digest = hashlib.sha256(series.first_day.isoformat().encode() + b"".join(columns.values())).hexdigest()
-    return ValueSeries(
-        user=figures.user,
-        account_id=holding.account,
-        instrument_id=holding.instrument,
-        currency=holding.currency,
-        first_day=series.first_day,
-        digest=digest,
-        **columns,
+    columns = (
+        pack_runs(series.quantity),
+        pack(series.value),
+        pack_runs(column(series, flows.get("external", {}))),
+        pack_runs(column(series, flows.get("internal", {}))),
+        pack_runs(column(series, flows.get("transfer", {}))),
+        pack_runs(column(series, series.border)),
+        pack_runs(column(series, flows.get("income", {}))),
+        pack_runs(column(series, flows.get("fees", {}))),
+        series.is_fresh.astype("u1").tobytes(),
     )
+    digest = hashlib.sha256(series.first_day.isoformat().encode() + b"".join(columns)).hexdigest()
+    return (
+        figures.user.pk, holding.account, holding.instrument, holding.currency, series.first_day, *columns, digest,
+    )  # fmt: skip
 
 
 DAY_COLUMNS = [

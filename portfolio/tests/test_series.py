@@ -21,6 +21,7 @@ from portfolio.series import (
     chart_places,
     daily_totals,
     pack,
+    pack_runs,
     spliced,
     unpack,
     window,
@@ -230,8 +231,18 @@ def test_packed_series_come_back_and_are_little_endian_doubles() -> None:
     assert pack(values)[:8] == b"\x00\x00\x00\x00\x00\x00\xf8?"
     assert same(unpack(memoryview(pack(values))), values.tolist())
     assert unpack(b"").size == 0
-    with pytest.raises(ValueError, match="multiple"):
-        unpack(b"1234567")
+    for garbage in (b"1234567", b"\x01" + bytes(4), b"\x02" + bytes(16)):
+        with pytest.raises(ValueError, match="no packed series"):
+            unpack(garbage)
+
+
+def test_runs_are_kept_short_and_come_back_to_the_bit() -> None:
+    values = np.array([0.0] * 40 + [-0.0] * 10 + [NAN] * 10 + [2.5] + [0.0] * 39)
+    packed = pack_runs(values)
+    assert (len(packed), packed[:5]) == (5 + 12 * 5, b"\x01\x64\x00\x00\x00")
+    assert unpack(memoryview(packed)).tobytes() == values.tobytes()
+    assert pack_runs(np.arange(100.0)) == pack(np.arange(100.0))
+    assert (pack_runs(np.zeros(0)), pack_runs(np.zeros(1))) == (b"", bytes(8))
 
 
 def test_a_window_of_a_stored_series_is_unknown_outside_it() -> None:
