@@ -21,6 +21,7 @@ from portfolio.selectors.value_series import day_values
 from portfolio.series import Closes, Floats, chart_places, unpack, window
 
 PLACES = Decimal(1).scaleb(-10)
+BEYOND_MEANING = Decimal(10) ** 18  # an annual rate of days on which a little became much
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,9 @@ def performance(
             reasons[name] = found.reason or "unknown"
             return None
         value = found.value if isinstance(found.value, Decimal) else Decimal(repr(found.value))
+        if not value.is_finite() or abs(value) >= BEYOND_MEANING:
+            reasons[name] = "out_of_range"
+            return None
         return value.quantize(PLACES)
 
     span = (days[-1].day - days[0].day).days if days else 0

@@ -92,6 +92,18 @@ def test_a_deposit_changes_no_return() -> None:
     assert (after.series[-1].value, after.series[-1].twr_index) == (D(242), D("1.21"))
 
 
+def test_an_annual_rate_beyond_meaning_is_null_with_a_reason() -> None:
+    user = make_user()
+    listing = make_instrument(user)
+    ledger = Ledger(make_account(user))
+    ledger.row("deposit", "2024-01-09", cash_amount="100")
+    ledger.row("buy", "2024-01-09", listing, quantity="1", price="100")
+    own_prices(user, listing, d2024_01_09="100", d2024_01_10="400")
+    services.refresh(user_id=user.pk)
+    found = selectors.performance(user=user)  # four times as much in a day is 4 ** 365 in a year
+    assert (found.twr, found.xirr, found.reasons["xirr"]) == (D(3), None, "out_of_range")
+
+
 def test_nothing_at_all_is_null_with_reasons() -> None:
     user = make_user()
     headline = selectors.summary(user=user)
