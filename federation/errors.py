@@ -28,6 +28,11 @@ class UnfitDecision(Invalid):
     title = "This decision does not fit what it is about"
 
 
+class UnfitResolution(Conflict):
+    code = "unfit_resolution"
+    title = "This conflict takes another answer"
+
+
 class NotATransfer(Invalid):
     code = "not_a_transfer"
     title = "This row is not a transfer"

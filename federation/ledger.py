@@ -231,6 +231,7 @@ class Fingerprint:
     def add(self, rows: Iterable[Row], sign: int = 1) -> None:
         for row in rows:
             told = "\x1f".join(_text(row[number]) for number in _HASHED)
+            told += "".join(f"\x1f{row[number]}" for number in _HASHED_IF_SAID if row[number])
             digest = int.from_bytes(hashlib.sha256(told.encode()).digest())
             self._sum = (self._sum + sign * digest) % HASH_MODULUS
 
@@ -246,7 +247,11 @@ class Fingerprint:
 
 
 _UNHASHED = {"id", "user_id", "listing_id", "group", "source_id"}
-_HASHED = tuple(number for number, name in enumerate(TRANSACTION_COLUMNS) if name not in _UNHASHED)
+_BY_DECISION = ("decided", "lots")
+_HASHED = tuple(
+    number for number, name in enumerate(TRANSACTION_COLUMNS) if name not in _UNHASHED and name not in _BY_DECISION
+)
+_HASHED_IF_SAID = tuple(TRANSACTION_COLUMNS.index(name) for name in _BY_DECISION)
 
 
 def _text(value: object) -> str:

@@ -4,15 +4,25 @@ Transactions, claims, reported balances and conflicts are computed from the fact
 computed again with the same ids; decisions are facts.
 """
 
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.deletion import Collector
+from django.db.models.functions import Now
 from django.utils import timezone
 
-from accounts.models import OwnedQuerySet
+from accounts.models import OwnedQuerySet, User
 from ingestion.models import Source, StagedTransaction
 from stackmotive.common.ids import uuid7
 from stackmotive.common.money import RecordedField
+
+
+def with_its_user(collector: Collector, field: Any, rows: Any, using: str) -> None:
+    """on_delete of facts: they outlive what they speak of, and go with their user alone."""
+    if getattr(collector.origin, "model", type(collector.origin)) is User:
+        models.CASCADE(collector, field, rows, using)
 
 
 class Institution(models.Model):
@@ -62,6 +72,9 @@ class BrokerAccount(models.Model):
     cash_mode = models.CharField(max_length=8, choices=CashMode.choices, default=CashMode.EXTERNAL)
     allows_short = models.BooleanField(default=False)
     cost_basis_method = models.CharField(max_length=8, choices=CostBasisMethod.choices, default=CostBasisMethod.FIFO)
+    merged_into = models.ForeignKey(
+        "self", models.SET_NULL, null=True, blank=True, editable=False, related_name="parts"
+    )  # by decision; all that is said of this account counts for that one
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     objects = OwnedQuerySet.as_manager()
 
@@ -75,7 +88,7 @@ class BrokerAccount(models.Model):
 class AccountSetting(models.Model):
     """Append-only: what a user set on an account, from which day (method, tracking, cash mode, shorts)."""
 
-    account = models.ForeignKey(BrokerAccount, models.CASCADE, related_name="setting_facts")
+    account = models.ForeignKey(BrokerAccount, with_its_user, related_name="setting_facts", db_constraint=False)
     key = models.CharField(max_length=20)
     value = models.JSONField()
     valid_from = models.DateField(null=True)
@@ -543,3 +556,24 @@ class LedgerState(models.Model):
 
     def __str__(self) -> str:
         return f"facts {self.facts_version}, ledger {self.ledger_version}, valued {self.valued_version}"
+
+
+class FormerName(models.Model):
+    """Append-only: a row of names (account, link, instrument, listing, identifier) as it was before it was changed or
+    removed. Written by the database itself.
+
+    until: the FactVersion with which it changed; what was known before that number knew it so.
+    """
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_constraint=False)
+    table = models.CharField(max_length=40)
+    row = models.CharField(max_length=36)  # primary key
+    before = models.JSONField()
+    until = models.PositiveBigIntegerField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [models.Index(fields=["user", "table", "until"], name="formername_by_number")]
+
+    def __str__(self) -> str:
+        return f"{self.table} {self.row} until {self.until}"

@@ -13,6 +13,7 @@ from uuid import UUID, uuid5
 from federation.cash import cash_effects
 from federation.coverage import Held, reports_in_force
 from federation.disagreements import differing_reports
+from federation.opening_lots import OpeningLots, to_text
 from federation.ordering import Place
 from federation.positions import OPENING_BALANCE, Adjustment, Holding, Movements, SourceCover, settle
 from federation.rows import (
@@ -57,6 +58,7 @@ class Context:
     cover: dict[UUID, SourceCover]
     declared_days: frozenset[date]
     chosen: Mapping[HoldingKey, Choice]
+    opening_lots: Mapping[HoldingKey, OpeningLots] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -197,6 +199,10 @@ def adjustment_row(one: Adjustment, context: Context) -> tuple[LedgerRow, Place]
         source=None,
         is_manual=False,
     )
+    lots = context.opening_lots.get(key)
+    if lots and one.note == OPENING_BALANCE and lots.fit(quantity=quantity, day=one.day, currency=row.currency):
+        row.lots = to_text(lots.lots)
+        row.price = None  # each lot has its own cost
     return row, Place("", -1 if one.note == OPENING_BALANCE else 1 << 30, name)
 
 

@@ -218,6 +218,8 @@ class LedgerRow:
     note: str
     source: UUID | None
     is_manual: bool
+    decided: str = ""  # fields that the user set, by name, joined by commas
+    lots: str = ""  # of an opening balance: what the user says it was bought as; see `opening_lots`
 
 
 class ClaimRow(NamedTuple):

@@ -5,14 +5,16 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import TypeVar
 from uuid import UUID, uuid5
 
-from federation import disagreements, reported
+from federation import disagreements, reported, set_values
 from federation.authority import DECISION, ONLY_SOURCE, rule_between, source_rank
 from federation.corporate_actions import Action, action_rows, held_before, is_claimed, latest_before
 from federation.coverage import held_back, owners, rows_in_force
 from federation.identity import events, legs
 from federation.matching import Joined, match
+from federation.opening_lots import OpeningLots
 from federation.ordering import Place, order_days
 from federation.positions import Movements, SourceCover
 from federation.rows import (
@@ -33,9 +35,11 @@ from federation.rows import (
     Stated,
     Window,
 )
+from federation.set_values import SetValue
 from stackmotive.common.currencies import minor_unit
 
 RULES_VERSION = 1
+Word = TypeVar("Word")
 FILLED = ("traded_at", "settled_on", "price", "fx_rate", "ratio", "note")
 
 
@@ -51,6 +55,8 @@ class Rulings:
     same: dict[tuple[UUID, str], set[tuple[UUID, str]]] = field(default_factory=dict)
     different: dict[tuple[UUID, str], set[tuple[UUID, str]]] = field(default_factory=dict)
     dismissed: dict[str, str] = field(default_factory=dict)  # conflict's key -> digest of what it compared
+    values: dict[tuple[UUID, str], list[SetValue]] = field(default_factory=lambda: defaultdict(list))
+    opening_lots: dict[tuple[UUID, HoldingKey], OpeningLots] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -207,6 +213,7 @@ class _AccountTruth:
             others = [claim for claim in claims if claim[0] is not leg]
             row = _ledger_row(ids[number], self.facts.user, self.account, leg.row, group, number, is_manual=is_manual)
             self._fill(row, [other.row for other, _, _ in others])
+            self._set_values(row, winner, claims)
             self.rows.append(row)
             self.places[row.id] = _place(leg)
             for claimant, event, name in claims:
@@ -218,9 +225,31 @@ class _AccountTruth:
                     )
                     self.truth.claims.append(ClaimRow(row.id, staged, event.source, won and speaks, told))
             rivals = [other.row for other, _, name in others if name != "bundle"]
-            self.truth.disagreements.extend(
-                disagreements.differing_fields(row, leg.row, rivals, rule, self._multiplier(row.instrument))
-            )
+            self._compare(row, leg.row, rivals, rule)
+
+    def _set_values(self, row: LedgerRow, winner: Event, claims: Sequence[tuple[Leg, Event, str]]) -> None:
+        """Let the user's words about the row stand, whichever source's row they are about.
+
+        A part of a bundle and a leg that the winner does not tell apart are not this row.
+        """
+        values = self.facts.rulings.values
+        if not values:
+            return
+        words: list[SetValue] = []
+        for leg, event, name in claims:
+            stands_alone = len(event.legs) == len(winner.legs) or leg is event.legs[0]
+            if name != "bundle" and stands_alone:
+                words.extend(values.get((event.source, leg.row.identity), ()))
+        if words:
+            set_values.apply(row, words)
+
+    def _compare(self, row: LedgerRow, winner: StagedRow, rivals: Sequence[StagedRow], rule: str) -> None:
+        """Tell the fields that sources differ in; one that the user set is decided, for no source."""
+        decided = set(row.decided.split(","))
+        for one in disagreements.differing_fields(row, winner, rivals, rule, self._multiplier(row.instrument)):
+            if one.key.rpartition(":")[2] in decided:
+                one = replace(one, winner=None, rule=DECISION, decided=True)
+            self.truth.disagreements.append(one)
 
     def _winner(self, joined: Joined) -> tuple[Event, str]:
         chosen = {
@@ -312,7 +341,8 @@ class _AccountTruth:
                 sources=self.facts.sources,
                 cover=self.cover,
                 declared_days=frozenset(self.owner),
-                chosen=self._chosen_holdings(),
+                chosen=self._of_account(self.facts.rulings.chosen_holdings),
+                opening_lots=self._of_account(self.facts.rulings.opening_lots),
             ),
             ledger=self._movements(self.rows, wanted),
             by_source={
@@ -326,9 +356,9 @@ class _AccountTruth:
         self.truth.disagreements.extend(settled.disagreements)
         self.truth.balances[self.account.id] = settled.balances
 
-    def _chosen_holdings(self) -> dict[HoldingKey, reported.Choice]:
-        chosen = self.facts.rulings.chosen_holdings
-        return {key: choice for (account, key), choice in chosen.items() if account == self.account.id}
+    def _of_account(self, said: dict[tuple[UUID, HoldingKey], Word]) -> dict[HoldingKey, Word]:
+        """What the user said of this account's holdings."""
+        return {key: word for (account, key), word in said.items() if account == self.account.id}
 
     def _is_sold(self, report: Report, by: date) -> bool:
         """Whether the reporting source's own transactions take what `report` holds to nothing by a day."""

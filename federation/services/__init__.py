@@ -2,7 +2,7 @@
 
 from federation.services.accounts import create_account, delete_account, update_account
 from federation.services.corporate_actions import check_terms, preview_action, state_action, withdraw_action
-from federation.services.decisions import decide, resolve_conflict, revoke
+from federation.services.decisions import decide, revoke
 from federation.services.instruments import (
     describe_instrument,
     ensure_instrument,
@@ -26,11 +26,13 @@ from federation.services.reconciliation import (
     lock_ledger,
     reconcile,
 )
+from federation.services.resolving import answers, resolve_conflict
 from federation.services.transfers import name_far_side, pair_by_hand, unlink
 
 __all__ = [
     "Preview",
     "Reconciled",
+    "answers",
     "apply_now",
     "bring_up_to_date",
     "check_terms",
