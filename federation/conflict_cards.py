@@ -1,6 +1,7 @@
 """What sources disagree about, as the reconciliation page shows it: in words, by effect in money."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
@@ -11,6 +12,7 @@ from django.db.models import Count, Q, Sum
 
 from accounts.models import User
 from federation import selectors
+from federation.decision_lines import DecisionLine, lines_of
 from federation.models import Conflict, Decision, Transaction
 from federation.reasons import ANOTHER, FIELD_WORDS, reason, row_words, with_article
 from ingestion.models import Source, StagedTransaction
@@ -60,6 +62,7 @@ class ConflictCard:
     remembers: bool
     decision: UUID | None
     transaction: UUID | None
+    history: tuple[DecisionLine, ...]  # what the user said of it before, the newest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,18 +99,19 @@ class Background:
     transactions: Mapping[UUID, Transaction]
     staged: Mapping[tuple[str, str], StagedTransaction]
     decisions: Mapping[str, UUID]
+    said: Mapping[str, Sequence[DecisionLine]]
 
 
-def sections(user: User) -> list[Section]:
-    """Open, settled and resolved, each the costliest first."""
+def sections(user: User, *, source: UUID | None = None) -> list[Section]:
+    """Open, settled and resolved, each the costliest first. source: only those that it takes part in."""
+    told = selectors.conflicts(user)
+    if source is not None:
+        told = told.filter(candidates__contains=[{"source": str(source)}])
     totals = {
         row["status"]: (row["count"], row["effect"])
-        for row in Conflict.objects.visible_to(user)
-        .values("status")
-        .annotate(count=Count("pk"), effect=Sum("effect_base"))
-        .order_by()
+        for row in told.order_by().values("status").annotate(count=Count("pk"), effect=Sum("effect_base"))
     }
-    found = {status: list(selectors.conflicts(user).filter(status=status)[: MOST[status]]) for status in MOST}
+    found = {status: list(told.filter(status=status)[: MOST[status]]) for status in MOST}
     about = background(user, [one for rows in found.values() for one in rows])
     result = []
     for status, rows in found.items():
@@ -118,7 +122,7 @@ def sections(user: User) -> list[Section]:
     return result
 
 
-def background(user: User, rows: Iterable[Conflict]) -> Background:
+def background(user: User, rows: Sequence[Conflict]) -> Background:
     booked, told = set(), set()
     for row in rows:
         about, _, rest = row.key.partition(":")
@@ -144,7 +148,17 @@ def background(user: User, rows: Iterable[Conflict]) -> Background:
             for decision in reversed(selectors.decisions(user).filter(revocation=None))
             if "key" in decision.keys and decision.kind != Decision.Kind.LINK_ACCOUNT
         },
+        said=said_of(user, [row.key for row in rows]),
     )
+
+
+def said_of(user: User, keys: Sequence[str]) -> dict[str, list[DecisionLine]]:
+    """By conflict's key everything that its user ever decided about it, the newest first."""
+    found = list(selectors.decisions(user).filter(keys__key__in=keys)) if keys else []
+    result: dict[str, list[DecisionLine]] = defaultdict(list)
+    for decision, shown in zip(found, lines_of(user, found), strict=True):
+        result[decision.keys["key"]].append(shown)
+    return result
 
 
 def grouped(rows: Sequence[Conflict], about: Background) -> tuple[ConflictGroup, ...]:
@@ -197,6 +211,7 @@ def card(row: Conflict, about: Background) -> ConflictCard:
         remembers=row.kind in ("quantity", "cash"),
         decision=about.decisions.get(row.key) if row.status == Conflict.Status.RESOLVED else None,
         transaction=booked.pk if booked else None,
+        history=tuple(one for one in about.said.get(row.key, ()) if one.revoked_at),
     )
 
 

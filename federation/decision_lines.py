@@ -69,9 +69,9 @@ class Names:
         return f"{symbol} in {account}" if symbol else account
 
 
-def decision_lines(user: User, *, in_force: bool = True) -> list[DecisionLine]:
-    """Those in force, or those that were taken back; the newest first, at most MOST."""
-    return lines_of(user, selectors.decisions(user).filter(revocation__isnull=in_force)[:MOST])
+def decision_lines(user: User, *, in_force: bool = True, most: int = MOST) -> list[DecisionLine]:
+    """Those in force, or those that were taken back; the newest first."""
+    return lines_of(user, selectors.decisions(user).filter(revocation__isnull=in_force)[:most])
 
 
 def lines_of(user: User, decisions: Iterable[Decision]) -> list[DecisionLine]:

@@ -7,6 +7,12 @@ from accounts.models import User
 from federation import selectors
 from federation.models import AccountLink, BrokerAccount
 
+RULE_WORDS = {
+    "institution_reference": "its number is that of your account",
+    "new_account": "an account was made for it",
+    "decision": "you said so",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class AccountChoice:
@@ -19,6 +25,7 @@ class Proposal:
     """A new account that looks like an older one: `matching` of `compared` rows are in both."""
 
     link: int
+    source: UUID
     source_name: str
     reference: str
     account: UUID
@@ -37,7 +44,8 @@ class LinkLine:
     source_name: str
     reference: str
     account: str
-    rule: str
+    account_name: str
+    rule_words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +63,7 @@ def link_board(user: User) -> LinkBoard:
         proposals=tuple(
             Proposal(
                 link=link.pk,
+                source=link.source_id,
                 source_name=link.source.name,
                 reference=link.reference,
                 account=link.account.pk,
@@ -75,7 +84,8 @@ def link_board(user: User) -> LinkBoard:
                 source_name=link.source.name,
                 reference=link.reference or "names none",
                 account=str(link.account_id) if link.account_id else "",
-                rule=link.evidence.get("rule", ""),
+                account_name=names.get(str(link.account_id), ""),
+                rule_words=RULE_WORDS.get(link.evidence.get("rule", ""), ""),
             )
             for link in links
         ),

@@ -1,5 +1,13 @@
-"""Browser pages of federation, one module per tab: conflicts, accounts, instruments, decisions."""
+"""Browser pages of federation: one module per tab of reconciliation, and parts of the sources page."""
 
-from federation.pages.conflicts import urlpatterns
+from django.urls import URLPattern, URLResolver
 
-__all__ = ["urlpatterns"]
+from federation.pages import accounts, conflicts, decisions, instruments, sources
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    *conflicts.urlpatterns,
+    *accounts.urlpatterns,
+    *instruments.urlpatterns,
+    *decisions.urlpatterns,
+    *sources.urlpatterns,
+]

@@ -88,7 +88,9 @@ def test_row_of_one_source_alone_is_booked_or_ignored(browser: Browser, owner: U
     assert "no such row</b>" in html
     client.post(f"{PAGE}{conflict.pk}/resolve/", {"book": "1"})
     assert owner.transactions.filter(trade_date=day("03-05"), quantity=7).count() == 1
-    assert "Book a purchase on 5 Mar 2024 although only one source has it." in html_of(client)
+    told = "Book a purchase on 5 Mar 2024 although only one source has it."
+    assert told in html_of(client).split("What you decided last")[1]
+    assert told in html_of(client, f"{PAGE}decisions/").split("In force")[1]
 
 
 def test_ignored_difference_leaves_the_open_ones(browser: Browser, owner: User) -> None:

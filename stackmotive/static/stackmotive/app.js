@@ -170,6 +170,10 @@ document.addEventListener("DOMContentLoaded", () => {
     if (file && !file.files.length) event.preventDefault();
   });
   document.body.addEventListener("toast:show", (event) => toast(event.detail.title, event.detail.body, event.detail.level));
-  document.body.addEventListener("htmx:responseError", (event) => toast("That did not work", event.detail.xhr.status === 429 ? "Too many requests. Wait a minute." : "Try again, or reload the page.", "error"));
+  document.body.addEventListener("htmx:responseError", (event) => { // the answer is a page that says what to do
+    const told = new DOMParser().parseFromString(event.detail.xhr.responseText, "text/html");
+    const [title, body] = ["h1", "h1 + p"].map((part) => told.querySelector(`.lone ${part}`)?.textContent);
+    toast(title || "That did not work", body || "Try again, or reload the page.", "error");
+  });
   document.body.addEventListener("htmx:sendError", () => toast("No connection", "The server cannot be reached. Your data is safe.", "error"));
 });
