@@ -5,6 +5,7 @@ from rest_framework.routers import SimpleRouter
 
 from portfolio.api import (
     action_views,
+    explain_views,
     figure_views,
     finding_views,
     known_at,
@@ -32,6 +33,7 @@ urlpatterns = [
     path("", include(router.urls)),
     path("summary/", figure_views.SummaryView.as_view(), name="api-summary"),
     path("performance/", figure_views.PerformanceView.as_view(), name="api-performance"),
+    path("explain/", explain_views.ExplainView.as_view(), name="api-explain"),
     path("changes/", known_at.ChangesView.as_view(), name="api-changes"),
     path("known-answers/<str:id>/", known_at.KnownAnswerView.as_view(), name="api-known-answer"),
     path("allocation/", figure_views.AllocationView.as_view(), name="api-allocation"),

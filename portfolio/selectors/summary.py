@@ -75,8 +75,8 @@ def summary(
     cash = cash_rows(user=user, account=account, day=day, rate=rate, is_today=day >= now.valued_on)
     reasons: dict[str, str] = {}
 
-    market_value = _known(row.market_value_base for row in held)
-    balance = _known(row.amount_base for row in cash)
+    market_value = _money(_known(row.market_value_base for row in held))
+    balance = _money(_known(row.amount_base for row in cash))
     total_value = None if market_value is None and balance is None else (market_value or ZERO) + (balance or ZERO)
     if held and market_value is None:
         reasons["market_value"] = "no_holding_has_a_value"
@@ -92,8 +92,8 @@ def summary(
         reasons["total_value"] = "nothing_has_a_value"
 
     flows = flow_sums(user=user, account=account, until=day, rate=rate)
-    contribution = flows["external_flow"] - (ZERO if account else flows["transfer_flow"])
-    total_gain = None if total_value is None else total_value - contribution - flows["border_flow"]
+    contribution = to_money(flows["external_flow"]) - (ZERO if account else to_money(flows["transfer_flow"]))
+    total_gain = None if total_value is None else total_value - contribution - to_money(flows["border_flow"])
     if total_gain is None:
         reasons["total_gain"] = "nothing_has_a_value"
     gains, unknown_gains = realized(user=user, account=account, until=day, rate=rate)
@@ -113,11 +113,11 @@ def summary(
         ledger_version=now.ledger_version,
         is_stale=now.is_stale,
         open_conflicts=now.open_conflicts,
-        market_value=_money(market_value),
-        cash=_money(balance),
-        total_value=_money(total_value),
-        net_contribution=to_money(contribution),
-        total_gain=_money(total_gain),
+        market_value=market_value,
+        cash=balance,
+        total_value=total_value,
+        net_contribution=contribution,
+        total_gain=total_gain,
         realized_gain=to_money(gains),
         unrealized_gain=_money(unrealized),
         cost_basis=_money(_known(row.cost_basis_base for row in held) if held else ZERO),

@@ -41,7 +41,7 @@ class Ledger:
         self.position += 1
         numbers = {
             name: Decimal(value)
-            if isinstance(value, str) and name not in ("currency", "fee_currency", "cash_currency")
+            if isinstance(value, str) and name not in ("currency", "fee_currency", "cash_currency", "note")
             else value
             for name, value in fields.items()
         }
