@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal, localcontext
+from typing import NamedTuple
 
 from portfolio.lot_matching import Pass
 from portfolio.lots import DIGITS, ZERO, Entry, LotResult, Method
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """From the close of `day`: units, their cost with fee and tax; None where one is unknown or currencies differ."""
 
     day: date
@@ -91,24 +91,12 @@ class SteppedPass(Pass):
     def state(self, account: str) -> Step:
         if self.day is None:
             raise ValueError("There is no state before the first row.")
-        lots = self.books[account].lots
-        quantity, cost, cost_base = ZERO, ZERO, ZERO
-        is_known = is_base_known = True
-        currencies = {lot.currency for lot in lots}
-        for lot in lots:
-            quantity += lot.quantity
-            if lot.cost is None:
-                is_known = False
-            else:
-                cost += lot.cost[0] + lot.cost[1] + lot.cost[2]
-            if lot.base_cost is None:
-                is_base_known = False
-            else:
-                cost_base += lot.base_cost[0] + lot.base_cost[1] + lot.base_cost[2]
+        totals = self.books[account].totals
+        is_of_one = len(totals.currencies) < 2
         return Step(
             day=self.day,
-            quantity=quantity,
-            currency=next(iter(currencies)) if len(currencies) == 1 else "",
-            cost=cost if is_known and len(currencies) < 2 else None,
-            cost_base=cost_base if is_base_known else None,
+            quantity=totals.quantity,
+            currency=next(iter(totals.currencies), "") if is_of_one else "",
+            cost=totals.cost if not totals.unknown and is_of_one else None,
+            cost_base=totals.base_cost if not totals.base_unknown else None,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from bisect import insort
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Final
@@ -149,27 +149,87 @@ def _unit_cost(lot: OpenLot) -> Decimal:
     return Decimal(-1) if cost is None else (cost[0] + cost[1] + cost[2]) / lot.quantity
 
 
-class Book:
-    """The open lots of one account, oldest first; all long or all short."""
+class Totals:
+    """What lots hold and cost together. unknown, base_unknown: how many have no such cost. currencies: lots of each."""
 
-    __slots__ = ("costliest", "deficit", "lots")
+    __slots__ = ("base_cost", "base_unknown", "cost", "currencies", "quantity", "unknown")
+
+    def __init__(self, lots: Iterable[OpenLot]) -> None:
+        self.quantity = self.cost = self.base_cost = ZERO
+        self.unknown = self.base_unknown = 0
+        self.currencies: dict[str, int] = {}
+        for lot in lots:
+            self.include(lot)
+
+    def include(self, lot: OpenLot) -> None:
+        self.quantity += lot.quantity
+        self.currencies[lot.currency] = self.currencies.get(lot.currency, 0) + 1
+        if lot.cost is None:
+            self.unknown += 1
+        else:
+            self.cost += lot.cost[0] + lot.cost[1] + lot.cost[2]
+        if lot.base_cost is None:
+            self.base_unknown += 1
+        else:
+            self.base_cost += lot.base_cost[0] + lot.base_cost[1] + lot.base_cost[2]
+
+    def exclude(self, lot: OpenLot) -> None:
+        self.shrink(lot)
+        left = self.currencies[lot.currency] - 1
+        if left:
+            self.currencies[lot.currency] = left
+        else:
+            del self.currencies[lot.currency]
+        self.unknown -= lot.cost is None
+        self.base_unknown -= lot.base_cost is None
+
+    def shrink(self, part: OpenLot) -> None:
+        """A part left a lot that stays."""
+        self.quantity -= part.quantity
+        if part.cost is not None:
+            self.cost -= part.cost[0] + part.cost[1] + part.cost[2]
+        if part.base_cost is not None:
+            self.base_cost -= part.base_cost[0] + part.base_cost[1] + part.base_cost[2]
+
+
+class Book:
+    """The open lots of one account, oldest first; all long or all short. Who changes a lot in it calls `changed`."""
+
+    __slots__ = ("_totals", "costliest", "deficit", "lots")
 
     def __init__(self) -> None:
         self.lots: list[OpenLot] = []
         self.deficit = ZERO  # units that left beyond those known and that no report has explained yet
         self.costliest: list[tuple[Decimal, OpenLot]] | None = None  # heap for HIFO; None: to be built
+        self._totals: Totals | None = None  # None: to be summed
 
     @property
     def quantity(self) -> Decimal:
-        return sum((lot.quantity for lot in self.lots), ZERO)
+        return self.totals.quantity
+
+    @property
+    def totals(self) -> Totals:
+        """Kept up to date with every lot that comes and goes: summed anew each day they would cost the square."""
+        if self._totals is None or not self.lots:  # nothing left is exactly nothing
+            self._totals = Totals(self.lots)
+        return self._totals
+
+    def changed(self) -> None:
+        """Lots were changed where they are: what is known of all of them together no longer holds."""
+        self.costliest = self._totals = None
 
     def add(self, lot: OpenLot, *, pooled: bool) -> None:
         if pooled and self.lots:
             self.pool()
             self.lots[0].absorb(lot)
-            self.costliest = None
+            self.changed()
             return
-        insort(self.lots, lot)
+        if not self.lots or self.lots[-1] < lot:
+            self.lots.append(lot)
+        else:
+            insort(self.lots, lot)
+        if self._totals is not None:
+            self._totals.include(lot)
         if self.costliest is not None:
             heapq.heappush(self.costliest, (-_unit_cost(lot), lot))
 
@@ -178,7 +238,7 @@ class Book:
         for lot in self.lots[1:]:
             self.lots[0].absorb(lot)
         del self.lots[1:]
-        self.costliest = None
+        self.changed()
 
     def take(
         self, magnitude: Decimal, method: Method, wanted: Sequence[tuple[str, Decimal]] = ()
@@ -212,8 +272,13 @@ class Book:
         """Move up to `magnitude` units of `lot` to `parts`; returns how many."""
         held = abs(lot.quantity)
         if magnitude < held:
-            parts.append(lot.split_off(magnitude.copy_sign(lot.quantity)))
+            part = lot.split_off(magnitude.copy_sign(lot.quantity))
+            if self._totals is not None:
+                self._totals.shrink(part)
+            parts.append(part)
             return magnitude
+        if self._totals is not None:
+            self._totals.exclude(lot)
         if self.lots[0] is lot:
             del self.lots[0]
         elif self.lots[-1] is lot:
@@ -236,7 +301,7 @@ class Book:
             lot_old = lot.quantity
             lot.opened_quantity = lot.opened_quantity * new / lot_old
             left_old, left_new, lot.quantity = left_old - lot_old, left_new - new, new
-        self.costliest = None
+        self.changed()
 
 
 class Spread:

@@ -486,7 +486,7 @@ class Pass:
                         fx_gain=None,
                     )
                 )
-        book.costliest = None
+        book.changed()
 
 
 def _is_cash_in_lieu(entry: Entry) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal, localcontext
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 Method = Literal["fifo", "lifo", "hifo", "average", "specific"]
 Side = Literal["long", "short"]
@@ -31,9 +31,12 @@ GRID: Final = Decimal(1).scaleb(-36)  # two recorded numbers of 18 places multip
 DIGITS: Final = 60
 
 
-@dataclass(frozen=True, slots=True)
+# Entries and gains are made by the hundred thousand: frozen they would take three times as long to make.
+
+
+@dataclass(slots=True)
 class Entry:
-    """One ledger row of the instrument, in the order of the ledger.
+    """One ledger row of the instrument, in the order of the ledger. Nobody changes it.
 
     account: None on a split means every account that has no split row of its own in the same `event_group`.
     quantity: signed, + into the account; None where only `ratio` is known. gross: |quantity x price x
@@ -62,8 +65,7 @@ class Entry:
     event_group: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Amounts:
+class Amounts(NamedTuple):
     """A sum of money in its three components; fee and tax are positive where they cost.
 
     As a cost, all three add up (`total`); as proceeds, fee and tax come off (`net`). The cost of a short lot
@@ -113,9 +115,9 @@ class Lot:
     base_cost: Amounts | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RealizedGain:
-    """One part of a lot relieved by one row; a row that relieves three lots gives three.
+    """One part of a lot relieved by one row; a row that relieves three lots gives three. Nobody changes it.
 
     quantity: positive. side: "short" where a purchase covers a short: then proceeds are the opening sale's
     (day acquired_on) and cost the purchase's. lot_id None: units sold beyond those known (`is_missing`), cost
