@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -16,13 +16,12 @@ from federation.accounts import AccountPlan, AccountRulings, Spot, Usage, plan_a
 from federation.corporate_actions import Action
 from federation.coverage import window
 from federation.instruments import InstrumentPlan, Meaning, known_instruments, plan_instruments
-from federation.models import AccountLink, AccountSetting, BrokerAccount, CorporateAction, Decision, InstrumentLink
+from federation.models import AccountLink, BrokerAccount, CorporateAction, Decision, InstrumentLink
 from federation.namings import Days, InstrumentRuling, Named, Naming
 from federation.opening_lots import OpeningLots
 from federation.rows import AccountInfo, ContentInfo, HoldingKey, Report, SourceInfo, StagedRow, Stated, Window
 from federation.set_values import SetValue
 from federation.truth import AccountFacts, Facts, Rulings
-from ingestion.models import Coverage, StagedTransaction
 
 CONTENTS = """
 SELECT c.id, c.source_id, c.layout, c.institution, c.references_issued,
@@ -53,12 +52,14 @@ COVERAGE = """
 SELECT id, content_id, account_ref, section, start, "end", completeness FROM ingestion_coverage
 WHERE content_id = ANY(%(contents)s) ORDER BY id
 """
-TRANSACTIONS = """
-SELECT id, content_id, uid, identity, has_own_id, line, account_ref, instrument_key, kind, trade_date, traded_at,
-       local_time, settled_on, reported_on, quantity, price, currency, fee, fee_currency, tax, cash_amount,
-       cash_currency, fx_rate, ratio, external_id, "group", leg, note
-FROM ingestion_stagedtransaction WHERE content_id = ANY(%(contents)s) ORDER BY id
+STAGED = """
+SELECT t.id, t.content_id, t.uid, t.identity, t.has_own_id, t.line, t.account_ref, t.instrument_key, t.kind,
+       t.trade_date, t.traded_at, t.local_time, t.settled_on, t.reported_on, t.quantity, t.price, t.currency, t.fee,
+       t.fee_currency, t.tax, t.cash_amount, t.cash_currency, t.fx_rate, t.ratio, t.external_id, t."group", t.leg,
+       t.note
+FROM ingestion_stagedtransaction t
 """
+TRANSACTIONS = f"{STAGED} WHERE t.content_id = ANY(%(contents)s) ORDER BY t.id"
 POSITIONS = """
 SELECT content_id, account_ref, line, instrument_key, currency, quantity, cost_basis, as_of
 FROM ingestion_stagedposition WHERE content_id = ANY(%(contents)s) ORDER BY id
@@ -66,12 +67,6 @@ FROM ingestion_stagedposition WHERE content_id = ANY(%(contents)s) ORDER BY id
 CASH = """
 SELECT content_id, account_ref, line, '', currency, balance, NULL, as_of FROM ingestion_stagedcash
 WHERE content_id = ANY(%(contents)s) ORDER BY id
-"""
-CHANGED_CONTENTS = """
-SELECT c.id, c.source_id, c.default_account FROM ingestion_content c
-JOIN ingestion_source s ON s.id = c.source_id AND s.user_id = %(user)s
-WHERE EXISTS (SELECT 1 FROM ingestion_arrival WHERE content_id = c.id AND number > %(since)s)
-   OR EXISTS (SELECT 1 FROM ingestion_withdrawal WHERE content_id = c.id AND number > %(since)s)
 """
 REFERENCES = """
 SELECT DISTINCT content_id, account_ref FROM ingestion_contentusage WHERE content_id = ANY(%(contents)s)
@@ -114,6 +109,17 @@ class Resolved:
         meant = self.instruments.meaning(naming, day)
         assert meant is not None  # noqa: S101  # every staged row's key is a naming of its content
         return meant
+
+    def staged_row(self, cells: tuple[Any, ...]) -> StagedRow:
+        """A row of STAGED of a content in force, with what its instrument means on its day."""
+        row = StagedRow(*cells)
+        row.source = self.contents[row.content].source
+        if row.instrument_key:
+            naming = (row.source, row.instrument_key)
+            row.instrument, row.listing = self.instruments.namings.get(naming, (None, None))
+            if naming in self.instruments.later:
+                row.instrument, row.listing = self.meaning(naming, row.trade_date)
+        return row
 
     def account_of(self, content: int, reference: str) -> UUID | None:
         return self.accounts.spots.get(self.spot(content, reference))
@@ -196,7 +202,8 @@ def _names(resolved: Resolved, usages: Iterable[Usage]) -> list[Named]:
         naming = (row[0], row[1])
         counts = priced[naming]
         currency = min(counts, key=lambda one: (-counts[one], one)) if counts else ""
-        names.append(Named(*row, accounts=frozenset(used[naming]), row_currency=currency, days=days.get(naming)))
+        known = replace(Named(*row), accounts=frozenset(used[naming]), row_currency=currency, days=days.get(naming))
+        names.append(known)
     return names
 
 
@@ -213,17 +220,9 @@ def load(resolved: Resolved, accounts: Collection[UUID] | None = None) -> Facts:
     for number, content, reference, section, start, end, completeness in rows_of(COVERAGE, contents=wanted):
         if (into := stated.get(resolved.spot(content, reference))) is not None:
             into.windows[section].extend(window(resolved.contents[content], start, end, completeness, number))
-    namings, later = resolved.instruments.namings, resolved.instruments.later
     for cells in rows_of(TRANSACTIONS, contents=wanted):
         if (into := stated.get(resolved.spot(cells[1], cells[6]))) is not None:
-            row = StagedRow(*cells)
-            row.source = resolved.contents[row.content].source
-            if row.instrument_key:
-                naming = (row.source, row.instrument_key)
-                row.instrument, row.listing = namings.get(naming, (None, None))
-                if naming in later:
-                    row.instrument, row.listing = resolved.meaning(naming, row.trade_date)
-            into.rows.append(row)
+            into.rows.append(resolved.staged_row(cells))
     for sql, name in ((POSITIONS, "positions"), (CASH, "cash")):
         for content, reference, line, key, currency, value, cost, as_of in rows_of(sql, contents=wanted):
             if (into := stated.get(resolved.spot(content, reference))) is not None:
@@ -295,59 +294,6 @@ def _account_info(account: BrokerAccount) -> AccountInfo:
     return AccountInfo(account.pk, account.currency, account.tracking, account.cash_mode)
 
 
-def touched_accounts(resolved: Resolved, *, since: int) -> set[UUID] | None:
-    """Accounts whose facts have changed after number `since`; null where that cannot be told and all must be
-    computed.
-    """
-    if resolved.is_moved or since == 0:
-        return None
-    if resolved.user.fact_versions.filter(number__gt=since).exclude(cause__in=TOLD_CAUSES).exists():
-        return None
-    changed = {row[0]: row for row in rows_of(CHANGED_CONTENTS, user=resolved.user.pk, since=since)}
-    named = rows_of(REFERENCES, contents=list(changed))
-    touched = _accounts_named(resolved, [(*changed[content], reference) for content, reference in named])
-    touched |= set(
-        AccountSetting.objects.filter(account__user=resolved.user, number__gt=since).values_list("account", flat=True)
-    )
-    decided = Decision.objects.filter(user=resolved.user).filter(Q(number__gt=since) | Q(revocation__number__gt=since))
-    for decision in decided:
-        if "reference" in decision.keys or decision.kind in OF_INSTRUMENTS:
-            return None
-        if "account" in decision.keys:
-            touched.add(UUID(decision.keys["account"]))
-        if "coverage" in decision.keys:
-            stated = Coverage.objects.filter(pk=decision.keys["coverage"]).values_list(
-                "content", "content__source", "content__default_account", "account_ref"
-            )
-            touched |= _accounts_named(resolved, stated)
-        sources = [UUID(source) for source, _ in decision.keys.get("rows", ())]
-        identities = [identity for _, identity in decision.keys.get("rows", ())]
-        spoken = StagedTransaction.objects.filter(content__source__in=sources, identity__in=identities).values_list(
-            "content", "content__source", "content__default_account", "account_ref"
-        )
-        touched |= _accounts_named(resolved, spoken)
-    return touched
-
-
-def _accounts_named(resolved: Resolved, named: Iterable[tuple[Any, ...]]) -> set[UUID]:
-    """The accounts of (content, source, default account, reference), of withdrawn contents by the stored
-    links.
-    """
-    links = AccountLink.objects.filter(source__user=resolved.user).values_list("source_id", "reference", "account_id")
-    stored = {(source, reference): account for source, reference, account in links}
-    found: set[UUID] = set()
-    for content, source, default, reference in named:
-        if content in resolved.contents:
-            account = resolved.account_of(content, reference)
-        elif not reference and default in resolved.known_accounts:
-            account = default
-        else:
-            account = stored.get((source, reference)) or _named_account(reference, resolved)
-        if account is not None:
-            found.add(account)
-    return found
-
-
 def rows_to_read(resolved: Resolved, accounts: Collection[UUID] | None) -> int:
     """How many staged rows computing `accounts` (null = all) takes: every row of each source that speaks of
     one.
@@ -358,17 +304,7 @@ def rows_to_read(resolved: Resolved, accounts: Collection[UUID] | None) -> int:
     return int(rows_of(COUNTED, contents=contents)[0][0])
 
 
-def _named_account(reference: str, resolved: Resolved) -> UUID | None:
-    try:
-        named = UUID(reference)
-    except ValueError:
-        return None
-    return named if named in resolved.known_accounts else None
-
-
 OF_INSTRUMENTS = (Decision.Kind.MERGE_INSTRUMENTS, Decision.Kind.SPLIT_INSTRUMENT)
-TOLD_CAUSES = ("import", "manual", "undo", "decision", "account", "instrument")
-"""Causes of fact numbers whose facts name the accounts they touch; after any other one all are computed."""
 
 
 # --- decisions as the rules ask for them ----------------------------------------------------------

@@ -99,10 +99,37 @@ def compute(facts: Facts) -> Truth:
     return truth
 
 
-class _AccountTruth:
-    """One account on its way from what was stated to its ledger."""
+@dataclass(slots=True)
+class Booked:
+    """What a part of an account's rows makes, before reports and the order inside days.
 
-    def __init__(self, facts: Facts, about: AccountFacts, truth: Truth) -> None:
+    cover, owner: days by source and by whom they belong to. legs: by source, those in force.
+    """
+
+    truth: Truth
+    rows: list[LedgerRow]
+    places: dict[UUID, Place]
+    cover: dict[UUID, SourceCover]
+    owner: dict[date, SourceInfo]
+    legs: dict[UUID, list[Leg]]
+
+
+def book_part(facts: Facts, about: AccountFacts, *, waiting: Collection[int]) -> Booked:
+    """Book the rows of `about`, which are only those that can meet each other; its windows are all that there are.
+
+    waiting: contents whose transactions are held back, which a part of the rows cannot tell.
+    """
+    one = _AccountTruth(facts, about, Truth(), waiting)
+    one.book()
+    return Booked(one.truth, one.rows, one.places, one.cover, one.owner, one.legs)
+
+
+class _AccountTruth:
+    """One account on its way from what was stated to its ledger. known_waiting: contents held back, if it is known."""
+
+    def __init__(
+        self, facts: Facts, about: AccountFacts, truth: Truth, known_waiting: Collection[int] | None = None
+    ) -> None:
         self.facts = facts
         self.account = about.account
         self.truth = truth
@@ -112,10 +139,18 @@ class _AccountTruth:
         self.legs: dict[UUID, list[Leg]] = {}
         self.places: dict[UUID, Place] = {}
         self.moves: dict[UUID, dict[HoldingKey, Movements]] = {}
-        self.waiting: set[int] = set()  # contents whose transactions are held back
+        self.known_waiting = known_waiting
+        self.waiting: set[int] = set(known_waiting or ())  # contents whose transactions are held back
         self.rows: list[LedgerRow] = []
 
     def compute(self) -> None:
+        self.book()
+        self._follow_actions()
+        self._settle_reports()
+        self.truth.rows.extend(order_days(self.rows, self.places))
+
+    def book(self) -> None:
+        """Take the rows in force, find which are one event, and write those."""
         self._take_in_force()
         matched = match(
             [events(self.legs[source]) for source in self._sources()],
@@ -134,9 +169,6 @@ class _AccountTruth:
             row = ambiguity.event.legs[0].row
             is_booked = (row.source, row.identity) in self.facts.rulings.booked
             self.truth.disagreements.append(disagreements.ambiguous(self.account.id, ambiguity, is_booked=is_booked))
-        self._follow_actions()
-        self._settle_reports()
-        self.truth.rows.extend(order_days(self.rows, self.places))
 
     def _sources(self) -> list[UUID]:
         return list(dict.fromkeys(one.source for one in self.stated))
@@ -145,17 +177,20 @@ class _AccountTruth:
         """Rows in force by source, and whose days are whose."""
         known: dict[UUID, set[date]] = defaultdict(set)
         declared: dict[UUID, set[date]] = defaultdict(set)
-        for position, one in enumerate(self.stated):
-            rows = self._not_ignored(one.rows)
-            one = self.stated[position] = self._without_held(one, rows)
+        self.stated = [replace(one, rows=tuple(self._not_ignored(one.rows))) for one in self.stated]
+        if self.known_waiting is None:
+            for one in self.stated:
+                self._hold_back(one)
+        self.stated = [self._without_held(one) for one in self.stated]
+        for one in self.stated:
             owned = owners(one.transactions)
             declared[one.source].update(owned)
             for window in one.transactions:
                 if window.completeness != "broken":
                     known[one.source].update(_days(window))
-            booked, others = rows_in_force(rows, owned, self.waiting)
+            booked, others = rows_in_force(one.rows, owned, self.waiting)
             self.legs.setdefault(one.source, []).extend(
-                legs(booked, others, self.facts.contents, _editions(one, self.facts.contents))
+                legs(booked, others, self.facts.contents, editions(one, self.facts.contents))
             )
         for source in self._sources():  # in order of authority: the first one keeps the day
             self.cover[source] = SourceCover(frozenset(known[source]), frozenset(declared[source]))
@@ -174,16 +209,17 @@ class _AccountTruth:
             if (row.source, row.identity) not in ignored and (row.account_ref, row.group) not in groups
         ]
 
-    def _without_held(self, one: Stated, rows: Sequence[StagedRow]) -> Stated:
-        """`one` without the editions that wait for the user; what they say supports and books nothing."""
+    def _hold_back(self, one: Stated) -> None:
+        """Find the editions that wait for the user; what they say supports and books nothing."""
         if self.facts.sources[one.source].by_hand:
-            return one
-        held = held_back(rows, one.transactions, _editions(one, self.facts.contents), self.facts.rulings.accepted)
-        for waiting in held:
+            return
+        accepted = self.facts.rulings.accepted
+        for waiting in held_back(one.rows, one.transactions, editions(one, self.facts.contents), accepted):
             self.truth.disagreements.append(disagreements.held_edition(self.account.id, one.source, waiting))
-        contents = {waiting.window.content for waiting in held}
-        self.waiting |= contents
-        return replace(one, transactions=tuple(w for w in one.transactions if w.content not in contents))
+            self.waiting.add(waiting.window.content)
+
+    def _without_held(self, one: Stated) -> Stated:
+        return replace(one, transactions=tuple(w for w in one.transactions if w.content not in self.waiting))
 
     def _is_booked(self, joined: Joined) -> bool:
         sources = [self.facts.sources[event.source] for event in joined.events]
@@ -378,7 +414,7 @@ def _days(window: Window) -> Iterable[date]:
     return (window.start + timedelta(days=offset) for offset in range((window.end - window.start).days + 1))
 
 
-def _editions(one: Stated, contents: dict[int, ContentInfo]) -> dict[int, Edition]:
+def editions(one: Stated, contents: dict[int, ContentInfo]) -> dict[int, Edition]:
     """Content -> how new it is; one without a window of transactions counts from its arrival."""
     editions = {row.content: _arrival(contents[row.content]) for row in one.rows}
     for window in one.transactions:

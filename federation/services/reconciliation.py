@@ -18,9 +18,10 @@ from accounts.facts import market_number
 from accounts.models import User
 from federation import ledger
 from federation.accounts import propose_accounts, store_accounts
+from federation.changes import Change, changes_since
 from federation.effects import Mark, Valuer, is_small
 from federation.errors import LedgerBusy
-from federation.facts import Resolved, load, resolve, rows_of, rows_to_read, touched_accounts
+from federation.facts import Resolved, load, resolve, rows_of, rows_to_read
 from federation.instruments import store_instruments
 from federation.models import Conflict, LedgerState, LedgerVersion
 from federation.rows import DERIVED, Balance, Disagreement, LedgerRow
@@ -73,9 +74,9 @@ def bring_up_to_date(
     for _ in range(ATTEMPTS):
         state = LedgerState.objects.filter(user=user_id).first() or LedgerState(user_id=user_id)
         resolved = resolve(user_id)
-        touched = None if is_full else touched_accounts(resolved, since=state.facts_version)
+        touched = None if is_full else changes_since(resolved, since=state.facts_version)
         if touched is not None and accounts is not None:
-            touched |= set(accounts)
+            touched |= {account: Change(is_whole=True) for account in accounts if account not in touched}
         with without_collection():
             facts = load(resolved, touched)
             draft = _draft(resolved, facts, compute(facts))
@@ -107,8 +108,8 @@ def apply_now(user_id: UUID, *, accounts: Collection[UUID]) -> Reconciled | None
     """
     state = LedgerState.objects.filter(user=user_id).first() or LedgerState(user_id=user_id)
     resolved = resolve(user_id)
-    touched = touched_accounts(resolved, since=state.facts_version)
-    if rows_to_read(resolved, None if touched is None else touched | set(accounts)) > MOST_ROWS_NOW:
+    touched = changes_since(resolved, since=state.facts_version)
+    if rows_to_read(resolved, None if touched is None else touched.keys() | set(accounts)) > MOST_ROWS_NOW:
         return None
     return bring_up_to_date(user_id, accounts=accounts, cause="manual")
 
