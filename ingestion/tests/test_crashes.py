@@ -22,9 +22,10 @@ from ingestion.models import Arrival, Content, ImportRun, Source, SourcePull, St
 from ingestion.services import runs
 from ingestion.tests.brokers import Broker, broker, ends, ledger_takes_all, pull_all, source_at, statement
 from ingestion.tests.factories import buys, csv, finished
+from stackmotive.tests.workers import wide_pool
 
 pytestmark = pytest.mark.django_db(transaction=True)
-__all__ = ["broker"]
+__all__ = ["broker", "wide_pool"]
 
 WORKER = """
 import sys, django
@@ -52,17 +53,6 @@ def in_parallel(work: Callable[[int], Any], count: int) -> list[Any]:
 def facts_of(user: User) -> list[tuple[Any, ...]]:
     rows = StagedTransaction.objects.filter(content__source__user=user).order_by("identity")
     return list(rows.values_list("identity", "line", "kind", "trade_date", "quantity", "price", "currency"))
-
-
-@pytest.fixture
-def wide_pool(settings: Any) -> Iterator[None]:
-    """Connections for twenty threads at once."""
-    options = connection.settings_dict["OPTIONS"]
-    pool = options.pop("pool")
-    connections.close_all()
-    yield
-    connections.close_all()
-    options["pool"] = pool
 
 
 @pytest.mark.usefixtures("wide_pool")
