@@ -161,14 +161,20 @@ def settle_account(
             by_transactions=context.account.tracking == "transactions",
         )
         result.balances.extend(settled.balances)
-        result.rows.extend(adjustment_row(one, context) for one in settled.adjustments)
+        first_day = settled.balances[0].as_of
+        result.rows.extend(
+            adjustment_row(one, context, is_first=one.report_day == first_day) for one in settled.adjustments
+        )
         if (differing := differing_reports(context.account.id, settled.balances[-1])) is not None:
             result.disagreements.append(differing)
     return result
 
 
-def adjustment_row(one: Adjustment, context: Context) -> tuple[LedgerRow, Place]:
-    """The ledger row of an adjustment: an opening balance stands first in its day, any other one last."""
+def adjustment_row(one: Adjustment, context: Context, *, is_first: bool = False) -> tuple[LedgerRow, Place]:
+    """The ledger row of an adjustment: an opening balance stands first in its day, any other one last.
+
+    is_first: it makes the first report of its holding true; its lots are the user's to give.
+    """
     key, account = one.key, context.account
     name = str(key.instrument) if key.instrument else key.currency
     quantity = to_recorded(one.quantity)
@@ -200,7 +206,8 @@ def adjustment_row(one: Adjustment, context: Context) -> tuple[LedgerRow, Place]
         is_manual=False,
     )
     lots = context.opening_lots.get(key)
-    if lots and one.note == OPENING_BALANCE and lots.fit(quantity=quantity, day=one.day, currency=row.currency):
+    is_opening = one.note == OPENING_BALANCE or is_first
+    if lots and is_opening and lots.fit(quantity=quantity, day=one.day, currency=row.currency):
         row.lots = to_text(lots.lots)
         row.price = None  # each lot has its own cost
     return row, Place("", -1 if one.note == OPENING_BALANCE else 1 << 30, name)

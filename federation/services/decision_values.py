@@ -131,11 +131,13 @@ def _opening_lots(user: User, keys: Said, value: Said) -> dict[str, Any]:
     opening = opening_balance(user, keys)
     if opening is None or not opening.quantity:
         raise UnfitDecision("Nothing of this holding stands before its known history: there is no opening balance.")
+    if opening.quantity < 0:
+        raise UnfitDecision("What stands before the known history is a short position, which has no lots to give.")
     currency = value.get("currency", opening.currency)
     if currency != opening.currency:
         raise UnfitDecision(f"Give the costs in {opening.currency}, the currency of the opening balance.")
     lots = [_lot(one, opening) for one in given]
-    total = sum((Decimal(one["quantity"]) for one in lots), Decimal(0))
+    total = sum((Decimal(one["quantity"] or 0) for one in lots), Decimal(0))
     if total != opening.quantity:
         raise UnfitDecision(
             f"The lots add up to {quantity_text(total)}; the opening balance of {day_text(opening.trade_date)} is "
@@ -154,8 +156,8 @@ def opening_balance(user: User, keys: Said) -> Transaction | None:
     rows = Transaction.objects.visible_to(user).filter(
         account=keys["account"], instrument__in=links.values("instrument"), kind="adjustment"
     )
-    first: Transaction | None = rows.filter(note__in=(OPENING_BALANCE, STEP)).order_by("trade_date", "position").first()
-    return first
+    first: Transaction | None = rows.order_by("trade_date", "position").first()
+    return first if first is not None and first.note in (OPENING_BALANCE, STEP) else None
 
 
 def _lot(given: Any, opening: Transaction) -> dict[str, str | None]:
@@ -165,8 +167,8 @@ def _lot(given: Any, opening: Transaction) -> dict[str, str | None]:
     if day > opening.trade_date:
         raise UnfitDecision(f"A lot of the opening balance is acquired by {opening.trade_date.isoformat()}.")
     quantity = _number(given.get("quantity"), "quantity")
-    if not quantity or (quantity > 0) != ((opening.quantity or Decimal(0)) > 0):
-        raise UnfitDecision("The quantity of a lot has the sign of the opening balance.")
+    if quantity <= 0:
+        raise UnfitDecision("The quantity of a lot is above 0.")
     cost = None if given.get("cost") is None else _number(given["cost"], "cost")
     if cost is not None and cost < 0:
         raise UnfitDecision("The cost of a lot is what was paid for all of it, at least 0; null where it is unknown.")
