@@ -42,7 +42,8 @@ def preview_card(found: Preview) -> PreviewCard:
     if found.opened:
         parts.append(f"{len(found.opened):,} disagreement{'s' if len(found.opened) != 1 else ''} would open")
     if found.closed:
-        parts.append(f"{len(found.closed):,} would be settled")
+        noun = "" if found.opened else f" disagreement{'s' if len(found.closed) != 1 else ''}"
+        parts.append(f"{len(found.closed):,}{noun} would be settled")
     named = [("+", row) for row in found.added] + [("−", row) for row in found.removed]
     named += [("~", row) for row in found.changed]
     lines = tuple(line(sign, row) for sign, row in named[:MOST_ROWS])

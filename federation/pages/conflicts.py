@@ -1,8 +1,9 @@
 """Where sources disagree, who won and why, and how to change it: a tab, and a part of an import's own page."""
 
+from typing import Any
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.urls import URLPattern, URLResolver, path, reverse
 from django.views.decorators.http import require_POST, require_safe
@@ -12,13 +13,12 @@ from accounts.page_access import signed_in
 from federation import selectors, services
 from federation.errors import UnfitDecision
 from federation.link_cards import proposal_count
-from federation.models import Conflict, Decision
+from federation.models import Conflict
 from federation.pages.parts import answered, may_decide, may_see, part_context, previewed, tab
 from stackmotive.common.limits import take_costly
 from stackmotive.common.problems import NotFound
 
 ACTIONS = ("choose", "match", "book", "accept", "ignore")
-REMEMBERED = ("quantity", "cash")  # kinds whose choice may end with the reports compared
 DONE = {
     "choose": ("Your word counts", "The ledger follows it already; your figures follow in a moment."),
     "book": ("Booked", "The row is part of your ledger now; your figures follow in a moment."),
@@ -58,18 +58,25 @@ def conflict_resolve(request: HttpRequest, user: User, conflict_id: UUID) -> Htt
     """Settle a conflict by the button that was pressed. Raises NotFound for another user's."""
     may_decide(user)
     conflict = own_conflict(user, conflict_id)
-    action = next((name for name in ACTIONS if request.POST.get(name)), "")
-    if conflict.key.startswith("transfer:") and action in ("match", "ignore"):
-        settle_transfer(user, conflict, partner=request.POST.get("match", ""))
-    else:
-        services.resolve_conflict(
-            conflict=conflict,
-            action=action,
-            source=chosen_source(conflict, request.POST.get("choose", "")),
-            match=request.POST.get("match") or None,
-            remember=bool(request.POST.get("remember")) or conflict.kind not in REMEMBERED,
-        )
-    return answered(request, user, *DONE[action])
+    said = said_by(request.POST)
+    services.resolve_conflict(conflict=conflict, **said)
+    return answered(request, user, *DONE[said["action"]])
+
+
+@require_safe
+@signed_in
+def conflict_preview(request: HttpRequest, user: User, conflict_id: UUID) -> HttpResponse:
+    """What the button that was pressed would change."""
+    may_decide(user)
+    conflict = own_conflict(user, conflict_id)
+    said = said_by(request.GET)
+    ruling = services.ruling(conflict=conflict, **said)
+    take_costly(user_id=user.pk, kind="preview")
+    found = services.preview_decision(user=user, kind=ruling.kind, keys=ruling.keys, value=ruling.value)
+    fields = {said["action"]: request.GET[said["action"]]}
+    if request.GET.get("remember"):
+        fields["remember"] = "1"
+    return previewed(request, user, found, apply=reverse("conflict-resolve", args=[conflict.pk]), fields=fields)
 
 
 def own_conflict(user: User, conflict_id: UUID) -> Conflict:
@@ -80,44 +87,19 @@ def own_conflict(user: User, conflict_id: UUID) -> Conflict:
     return conflict
 
 
-def settle_transfer(user: User, conflict: Conflict, *, partner: str) -> None:
-    """Pair a leg with the partner that was chosen; with none, it belongs to no transfer. Raises UnfitDecision."""
-    legs = [str(one["row"]) for one in conflict.candidates]
-    if partner and partner not in legs[1:]:
-        raise UnfitDecision("Choose one of the rows that the conflict compares.")
-    wanted = [legs[0], partner] if partner else legs[:1]
-    rows = list(selectors.transactions(user).filter(pk__in=wanted))
-    if partner:
-        services.pair_by_hand(user=user, rows=rows)
-    else:
-        services.unlink(user=user, rows=rows)
-
-
-def chosen_source(conflict: Conflict, asked: str) -> UUID | None:
-    """The source that a form believes; None for none. Raises UnfitDecision for one that the conflict does not name."""
-    told = {str(one["source"]) for one in conflict.candidates}
-    if not asked:
-        return None
-    if asked not in told:
-        raise UnfitDecision("Choose one of the sources that the conflict compares.", candidates=sorted(told))
-    return UUID(asked)
-
-
-@require_safe
-@signed_in
-def conflict_preview(request: HttpRequest, user: User, conflict_id: UUID) -> HttpResponse:
-    """What believing another source would change."""
-    may_decide(user)
-    take_costly(user_id=user.pk, kind="preview")
-    conflict = own_conflict(user, conflict_id)
-    source = chosen_source(conflict, request.GET.get("choose", ""))
-    remember = bool(request.GET.get("remember"))
-    value: dict[str, str] = {"source": str(source)}
-    if not remember and conflict.kind in REMEMBERED:
-        value["until"] = max(one["as_of"] for one in conflict.candidates)
-    found = services.preview_decision(user=user, kind=Decision.Kind.CHOOSE, keys={"key": conflict.key}, value=value)
-    fields = {"choose": str(source)} | ({"remember": "1"} if remember else {})
-    return previewed(request, user, found, apply=reverse("conflict-resolve", args=[conflict.pk]), fields=fields)
+def said_by(form: QueryDict) -> dict[str, Any]:
+    """What a conflict's form says, as the service asks for it. Raises UnfitDecision for a source that is none."""
+    action = next((name for name in ACTIONS if form.get(name)), "")
+    try:
+        source = UUID(str(form["choose"])) if action == "choose" else None
+    except ValueError as exc:
+        raise UnfitDecision("Choose one of the sources that the conflict compares.") from exc
+    return {
+        "action": action,
+        "source": source,
+        "match": str(form["match"]) if action == "match" else None,
+        "remember": bool(form.get("remember")),
+    }
 
 
 urlpatterns: list[URLPattern | URLResolver] = [

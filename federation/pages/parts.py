@@ -70,17 +70,18 @@ def conflicts_context(user: User, asked: Asked) -> Context:
 
 def found_context(user: User, asked: Asked) -> Context:
     """What an import brought to light beside the user's other sources. Raises NotFound for another user's."""
-    run = import_runs(user_id=user.pk).filter(pk=uuid_of(asked.get("run", ""))).select_related("source").first()
+    asked_run = uuid_of(asked.get("run", ""))
+    run = import_runs(user_id=user.pk).filter(pk=asked_run).select_related("source").first()
     if run is None:
         raise NotFound
     if run.source is None or run.undone_at is not None:
         return {"run": run.pk, "sections": (), "proposals": ()}
-    others = sources(user_id=user.pk).exclude(pk=run.source_id).exclude(kind=SourceKind.MANUAL)
+    others = sources(user_id=user.pk).exclude(pk=run.source.pk).exclude(kind=SourceKind.MANUAL)
     return {
         "run": run.pk,
         "source_name": run.source.name,
-        "sections": sections(user, source=run.source_id),
-        "proposals": [one for one in link_board(user).proposals if one.source == run.source_id],
+        "sections": sections(user, source=run.source.pk),
+        "proposals": [one for one in link_board(user).proposals if one.source == run.source.pk],
         "is_first": not others.exists(),
     }
 

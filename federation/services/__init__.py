@@ -26,7 +26,7 @@ from federation.services.reconciliation import (
     lock_ledger,
     reconcile,
 )
-from federation.services.resolving import answers, resolve_conflict
+from federation.services.resolving import answers, resolve_conflict, ruling
 from federation.services.transfers import name_far_side, pair_by_hand, unlink
 
 __all__ = [
@@ -57,6 +57,7 @@ __all__ = [
     "reconcile",
     "resolve_conflict",
     "revoke",
+    "ruling",
     "split_instrument",
     "state_action",
     "unlink",

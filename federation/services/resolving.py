@@ -1,5 +1,6 @@
 """Settling a conflict by hand: which answers its kind takes, and the decision that each of them is (DESIGN 5.2, 5.8)."""
 
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
@@ -9,7 +10,7 @@ from federation.models import Conflict, Decision, Transaction
 from federation.services.decision_keys import expanded
 from federation.services.decisions import decide
 from federation.services.reconciliation import evidence_of
-from federation.services.transfers import pair_by_hand, unlink
+from federation.services.transfers import pair_by_hand, said_of, unlink
 
 ROW_KINDS: Final = ("only_in_one_source", "ambiguous")
 REPORT_KINDS: Final = ("quantity", "cash")
@@ -24,6 +25,15 @@ ANSWERS: Final = {
     TRANSFER: ("match", "ignore"),
 }
 """Kind of conflict -> what can be said of it. A transfer with several partners is a kind of its own here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """A decision before it is recorded."""
+
+    kind: str
+    keys: dict[str, Any]
+    value: dict[str, Any]
 
 
 def answers(conflict: Conflict) -> tuple[str, ...]:
@@ -51,24 +61,42 @@ def resolve_conflict(
 
     The same answer twice is one decision. Raises UnfitResolution where the kind takes another answer, UnfitDecision.
     """
+    said = ruling(conflict=conflict, action=action, source=source, match=match, remember=remember)
+    if said.kind == Decision.Kind.PAIR_TRANSFER:
+        rows = _legs(conflict, match if action == "match" else None)
+        user = conflict.user
+        return pair_by_hand(user=user, rows=rows) if action == "match" else unlink(user=user, rows=rows)
+    return _said(conflict.user, said.kind, said.keys, said.value)
+
+
+def ruling(
+    *,
+    conflict: Conflict,
+    action: str,
+    source: UUID | None = None,
+    match: tuple[UUID, str] | str | None = None,
+    remember: bool = True,
+) -> Ruling:
+    """The decision that `resolve_conflict` would record, for a preview of it. Raises UnfitResolution, UnfitDecision."""
     allowed = answers(conflict)
     if action not in allowed:
         raise UnfitResolution(f"Answer this one with {' or '.join(allowed)}.", allowed=list(allowed))
-    if conflict.key.startswith("transfer:"):
-        return _settle_transfer(conflict, match if action == "match" else None)
     user, key = conflict.user, {"key": conflict.key}
+    if conflict.key.startswith("transfer:"):
+        legs, word = _legs(conflict, match if action == "match" else None), "pair" if action == "match" else "apart"
+        return Ruling(Decision.Kind.PAIR_TRANSFER, *said_of(legs, word))
     match action:
         case "choose":
-            return _said(user, Decision.Kind.CHOOSE, key, _choice(conflict, source, remember=remember))
+            return Ruling(Decision.Kind.CHOOSE, key, _choice(conflict, source, remember=remember))
         case "match":
             rows = [*expanded(user, conflict.key)["rows"], *_partner(conflict, match)]
-            return _said(user, Decision.Kind.SAME, {"rows": rows}, {})
+            return Ruling(Decision.Kind.SAME, {"rows": rows}, {})
         case "book":
-            return _said(user, Decision.Kind.BOOK, key, {})
+            return Ruling(Decision.Kind.BOOK, key, {})
         case "accept":
-            return _said(user, Decision.Kind.ACCEPT, key, {})
+            return Ruling(Decision.Kind.ACCEPT, key, {})
     evidence = {} if conflict.kind in ROW_KINDS else {"evidence": evidence_of(conflict.candidates)}
-    return _said(user, Decision.Kind.IGNORE, key, evidence)
+    return Ruling(Decision.Kind.IGNORE, key, evidence)
 
 
 def _said(user: User, kind: str, keys: dict[str, Any], value: dict[str, Any]) -> Decision:
@@ -116,13 +144,12 @@ def _partner(conflict: Conflict, match: tuple[UUID, str] | str | None) -> list[l
     return others
 
 
-def _settle_transfer(conflict: Conflict, match: tuple[UUID, str] | str | None) -> Decision:
-    """Pair the leg with the partner named; with none, it belongs to no transfer."""
+def _legs(conflict: Conflict, match: tuple[UUID, str] | str | None) -> list[Transaction]:
+    """The leg that asks and the partner that was named; the leg alone where none was. Raises UnfitDecision."""
     legs = [str(one["row"]) for one in conflict.candidates]
     if match is None or match in legs[1:]:
         wanted = legs[:1] if match is None else [legs[0], match]
         rows = list(Transaction.objects.visible_to(conflict.user).filter(pk__in=wanted))
         if len(rows) == len(wanted):
-            user = conflict.user
-            return unlink(user=user, rows=rows) if match is None else pair_by_hand(user=user, rows=rows)
+            return rows
     raise UnfitDecision("Name one of the rows that the conflict compares as its other side.", candidates=legs[1:])

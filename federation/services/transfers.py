@@ -43,11 +43,16 @@ def name_far_side(*, user: User, row: Transaction, meaning: Meaning) -> Decision
     return _say(user, [row], meaning)
 
 
-def _say(user: User, rows: Sequence[Transaction], word: str) -> Decision:
+def said_of(rows: Sequence[Transaction], word: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(keys, value) of the decision that says `word` of the rows."""
     claims = Claim.objects.filter(transaction__in=rows).order_by("pk").values_list("source_id", "staged__identity")
     named = [[str(source), identity] for source, identity in dict.fromkeys(claims)]
-    value: dict[str, Any] = {"as": word}
-    return decide(user=user, kind=Decision.Kind.PAIR_TRANSFER, keys={"rows": named}, value=value)
+    return {"rows": named}, {"as": word}
+
+
+def _say(user: User, rows: Sequence[Transaction], word: str) -> Decision:
+    keys, value = said_of(rows, word)
+    return decide(user=user, kind=Decision.Kind.PAIR_TRANSFER, keys=keys, value=value)
 
 
 def _moved(row: Transaction) -> Decimal | None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from django.db import connection
@@ -14,6 +15,7 @@ from federation.reasons import claim_reason, reason, row_words, with_article
 from federation.services import reconcile
 from federation.tests.factories import covers, day, make_source, stage, trade
 from federation.tests.test_views import disputed
+from ingestion.adapters.base import InstrumentRef
 
 pytestmark = pytest.mark.django_db
 Browser = Callable[..., Client]
@@ -108,13 +110,23 @@ def test_navigation_counts_open_conflicts(browser: Browser, owner: User) -> None
 
 
 @pytest.mark.parametrize(
-    "form", [{}, {"choose": "x"}, {"choose": "01890000-0000-7000-8000-000000000001"}, {"book": "1"}]
+    ("form", "status"),
+    [
+        ({}, 409),
+        ({"choose": "x"}, 422),
+        ({"choose": "01890000-0000-7000-8000-000000000001"}, 422),
+        ({"book": "1"}, 409),
+    ],
 )
-def test_form_that_does_not_fit_changes_nothing(browser: Browser, owner: User, form: dict[str, str]) -> None:
+def test_form_that_does_not_fit_changes_nothing(
+    browser: Browser, owner: User, form: dict[str, str], status: int
+) -> None:
     disputed(owner)
     conflict = Conflict.objects.get(kind="quantity")
     before = Decision.objects.count()
-    assert browser(owner).post(f"{PAGE}{conflict.pk}/resolve/", form).status_code == 422
+    client = browser(owner)
+    assert client.post(f"{PAGE}{conflict.pk}/resolve/", form).status_code == status
+    assert client.get(f"{PAGE}{conflict.pk}/preview/", form).status_code == status
     assert Decision.objects.count() == before
 
 
@@ -184,3 +196,73 @@ def test_reasons_are_sentences_without_amounts() -> None:
     assert reason("", winner="A") == "No rule decides this one."
     assert claim_reason("day_apart", winner="A") == "The same row, booked a few days apart from that of “A”."
     assert with_article(row_words("interest", day("02-01"))) == "an interest payment on 1 Feb 2024"
+
+
+@pytest.mark.parametrize(
+    ("action", "told"), [("book", "1 row comes in"), ("ignore", "1 disagreement would be settled.")]
+)
+def test_what_an_answer_would_do_is_shown_before_it_is_given(
+    browser: Browser, owner: User, action: str, told: str
+) -> None:
+    broker, file = disputed(owner)
+    stage(broker, rows=[trade("03-04", "1", "100")], coverage=[covers("transactions", "03-01", "03-31")])
+    stage(file, rows=[trade("03-05", "7", "100")])
+    reconcile(owner.pk)
+    conflict = Conflict.objects.get(kind="only_in_one_source")
+    decided = Decision.objects.count()
+    html = html_of(browser(owner), f"{PAGE}{conflict.pk}/preview/?{action}=1&list=found&run=x")
+    assert told in html
+    assert f'<input type="hidden" name="{action}" value="1">' in html
+    assert 'hx-target="#found"' in html
+    assert Decision.objects.count() == decided
+
+
+def test_what_was_said_before_stays_with_the_difference(browser: Browser, owner: User) -> None:
+    _, file = disputed(owner)
+    conflict = Conflict.objects.get(kind="quantity")
+    client = browser(owner)
+    client.post(f"{PAGE}{conflict.pk}/resolve/", {"choose": str(file.pk), "remember": "1"})
+    decision = Decision.objects.get(kind="choose")
+    assert "What you said before" not in html_of(client)
+    client.post(f"{PAGE}decisions/{decision.pk}/revoke/")
+    assert f"Believe {file.name} about" in html_of(client).split("What you said before")[1].split("</details>")[0]
+    html = html_of(client, f"{PAGE}decisions/")
+    assert f"Believe {file.name} about" in html.split("Taken back")[1]
+    assert f"Believe {file.name} about" not in html.split("Taken back")[0]
+
+
+def test_rows_of_a_name_can_be_left_out_and_taken_back(browser: Browser, owner: User) -> None:
+    source = make_source(owner, "csv")
+    stage(source, rows=[trade("01-04", "1", "100")])
+    reconcile(owner.pk)
+    link = source.account_links.get()
+    client = browser(owner)
+    assert "1 row goes" in html_of(client, f"{PAGE}links/{link.pk}/preview/?account=ignored&list=accounts")
+    answer = client.post(f"{PAGE}links/{link.pk}/", {"account": "ignored", "list": "accounts"})
+    assert answer["Location"] == f"{PAGE}accounts/"
+    assert owner.transactions.count() == 0
+    assert '<option value="ignored" selected>' in html_of(client, f"{PAGE}accounts/")
+    client.post(f"{PAGE}decisions/{Decision.objects.get().pk}/revoke/")
+    assert owner.transactions.count() == 1
+
+
+def test_instrument_is_renamed_joined_and_parted(browser: Browser, owner: User, stranger: User) -> None:
+    broker, file = make_source(owner, "ibkr_flex"), make_source(owner, "csv")
+    named = partial(InstrumentRef, kind="equity", currency="USD")
+    stage(broker, rows=[trade("01-04", "1", "100", of=named(symbol="AAA"))])
+    stage(file, rows=[trade("01-05", "2", "100", of=named(symbol="BBB"))])
+    reconcile(owner.pk)
+    first, second = owner.instruments.get(symbol="AAA"), owner.instruments.get(symbol="BBB")
+    client, tab = browser(owner), f"{PAGE}instruments/"
+    client.post(f"{tab}{first.pk}/", {"symbol": "AAX", "name": " Triple  A ", "kind": "equity", "list": "instruments"})
+    first.refresh_from_db()
+    assert (first.symbol, first.name) == ("AAX", "Triple A")
+    assert "Symbol “AAX”" in html_of(client, tab)
+    assert "What would change" in html_of(client, f"{tab}{second.pk}/merge/preview/?into={first.pk}&list=instruments")
+    client.post(f"{tab}{second.pk}/merge/", {"into": str(first.pk)})
+    assert owner.transactions.filter(instrument=first).count() == 2
+    naming = next(link for link in first.links.all() if link.source_id == file.pk)
+    client.post(f"{tab}{first.pk}/split/", {"naming": f"{file.pk}:{naming.key}"})
+    assert owner.transactions.filter(instrument=first).count() == 1
+    assert browser(stranger).post(f"{tab}{first.pk}/", {"symbol": "MINE"}).status_code == 404
+    assert client.get(f"{tab}{first.pk}/merge/preview/?into={first.pk}").status_code == 422
