@@ -218,6 +218,10 @@ class Book:
         """Lots were changed where they are: what is known of all of them together no longer holds."""
         self.costliest = self._totals = None
 
+    @property
+    def is_short(self) -> bool:
+        return bool(self.lots) and self.lots[0].quantity < 0
+
     def add(self, lot: OpenLot, *, pooled: bool) -> None:
         if pooled and self.lots:
             self.pool()

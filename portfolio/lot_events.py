@@ -14,12 +14,14 @@ from datetime import date
 from decimal import Decimal, localcontext
 from typing import Final
 
+from portfolio.event_shares import Cash, divided, negated, offshoot, realized_at_unknown_cost, signed
 from portfolio.holding_steps import Held, SteppedPass
-from portfolio.lot_books import GRID, OpenLot, Spread, Triple, joined, minus, share, shared, times
+from portfolio.lot_books import GRID, OpenLot, Spread, Triple, joined, share
 from portfolio.lot_matching import EVENTS
-from portfolio.lots import DIGITS, ZERO, Amounts, Entry, Method, RealizedGain, Unresolved, UnresolvedReason
+from portfolio.lots import DIGITS, ZERO, Entry, Method, Unresolved, UnresolvedReason
 
 CLAIM_DAYS: Final = 5  # a broker may book an action this far from its day
+STAYS: Final = frozenset({"spinoff", "rights"})  # what was held before is held after it
 ONE: Final = Decimal(1)
 Leg = tuple[str, Entry]  # instrument and row
 Worths = Callable[[Collection[str], date], Mapping[str, Decimal] | None]
@@ -123,37 +125,58 @@ class _Work:
 
     def happen(self, event: _Event) -> None:
         day = min(entry.day for _, entry in event.legs)
-        arriving = {instrument for instrument, entry in event.legs if entry.quantity and entry.quantity > 0}
-        sold = [leg for leg in event.legs if leg[0] in arriving and _is_sale(leg[1])]
+        side = self._side(event)
+        arriving = {instrument for instrument, entry in event.legs if (entry.quantity or ZERO) * side > 0}
+        sold = [leg for leg in event.legs if leg[0] in arriving and _is_fraction(leg[1], side)]
         legs = [leg for leg in event.legs if leg not in sold]
-        outs = [leg for leg in legs if leg[1].quantity and leg[1].quantity < 0]
-        ins = [leg for leg in legs if leg[1].quantity and leg[1].quantity > 0]
-        cash = _Cash.of([entry for _, entry in legs])
+        outs = [leg for leg in legs if (leg[1].quantity or ZERO) * side < 0]
+        ins = [leg for leg in legs if (leg[1].quantity or ZERO) * side > 0]
+        cash = Cash.of([entry for _, entry in legs])
         for instrument in {instrument for instrument, _ in event.legs}:
             self.passes[instrument].begin(day, event.account)
-        if outs and ins:
-            self.exchange(event, outs, ins, cash, day)
+        if (options := _settled_by_delivery(legs, side)) is not None:
+            self.deliver(event, *options)
+        elif outs and ins:
+            self.exchange(event, outs, ins, cash, day, side)
         elif outs:
-            self.give_up(event, outs, cash)
+            self.give_up(event, outs, cash, side)
         elif ins:
-            self.separate(event, ins, cash, day)
+            self.separate(event, ins, cash, day, side)
         for instrument, entry in sold:
-            self.passes[instrument].trade(replace(entry, kind="sell"), event.account, entry.quantity or ZERO)
+            trade = replace(entry, kind="sell" if side > 0 else "buy")
+            self.passes[instrument].trade(trade, event.account, entry.quantity or ZERO)
+
+    def _side(self, event: _Event) -> int:
+        """1 for an event on a long position, -1 on a short one: old units then come in and new ones are owed."""
+        legs = [(instrument, entry.quantity) for instrument, entry in event.legs if entry.quantity]
+        held = {instrument: self._held(instrument, event.account) for instrument, _ in legs}
+        old = event.terms.instrument if event.terms is not None else None
+        if all(entry.kind in STAYS for _, entry in event.legs if entry.quantity):
+            arriving = [leg for leg in event.legs if leg[1].quantity]
+            parent = self._parent(event, arriving) if arriving else None
+            return -1 if parent is not None and self._held(parent, event.account) < 0 else 1
+        against = [(instrument, quantity) for instrument, quantity in legs if quantity * held[instrument] < 0]
+        against.sort(key=lambda leg: (leg[0] != old, leg[1] != -held[leg[0]]))
+        return -1 if against and against[0][1] > 0 else 1
+
+    def _held(self, instrument: str, account: str) -> Decimal:
+        one = self.passes.get(instrument)
+        return one.books[account].quantity if one is not None and account in one.books else ZERO
 
     # Old units leave
 
-    def exchange(self, event: _Event, outs: list[Leg], ins: list[Leg], cash: _Cash, day: date) -> None:
+    def exchange(self, event: _Event, outs: list[Leg], ins: list[Leg], cash: Cash, day: date, side: int) -> None:
         """Units for units, perhaps with cash either way."""
         lots: list[OpenLot] = []
         for instrument, entry in outs:
-            lots += self.passes[instrument].release(entry, event.account, -(entry.quantity or ZERO))
+            lots += self.passes[instrument].release(entry, event.account, -side * (entry.quantity or ZERO), side)
         given = -sum((entry.quantity or ZERO for _, entry in outs), ZERO)
         held = sum((lot.quantity for lot in lots), ZERO)
         weights = self._weights(ins, day)
-        if cash.is_received and lots:
+        if cash.is_received(side) and lots:
             part = self._cash_share(event, ins, cash, day)
-            self._realize(outs[0], event.account, lots, cash, part)
-            cash = _Cash(cash.currency)
+            self._realize(outs[0], event.account, lots, cash, part, side)
+            cash = Cash(cash.currency)
         if weights is None:
             for lot in lots:
                 lot.cost = lot.base_cost = None
@@ -161,38 +184,62 @@ class _Work:
             weights = [ONE] * len(ins)
         if held != given:
             self._unresolved(outs[0], "event_without_position")
-        for (instrument, entry), weight, parts in zip(ins, weights, _divided(lots, weights), strict=True):
+        for (instrument, entry), weight, parts in zip(ins, weights, divided(lots, weights), strict=True):
             quantity = entry.quantity or ZERO
             known = quantity if held == given else share(quantity, held, given)
-            paid = cash.part(weight, sum(weights, ZERO)) if cash.is_paid else None
+            paid = cash.part(weight, sum(weights, ZERO)) if cash.is_added(side) else None
             self._arrive(instrument, entry, event.account, parts, known, quantity, paid)
 
-    def give_up(self, event: _Event, outs: list[Leg], cash: _Cash) -> None:
-        """Units for cash alone are sold for it."""
+    def give_up(self, event: _Event, outs: list[Leg], cash: Cash, side: int) -> None:
+        """Units for cash alone are sold for it; short ones are bought back."""
         for instrument, entry in outs:
             one = self.passes[instrument]
             if len(outs) == 1 and cash.amount is not None:
-                sale = replace(entry, kind="sell", currency=cash.currency, cash_amount=cash.amount, fee_in_cash=True)
-                one.trade(sale, event.account, entry.quantity or ZERO)
+                kind = "sell" if side > 0 else "buy"
+                trade = replace(entry, kind=kind, currency=cash.currency, cash_amount=cash.amount, fee_in_cash=True)
+                one.trade(trade, event.account, entry.quantity or ZERO)
             else:
                 one.step_aside(entry, event.account)
 
-    def _realize(self, leg: Leg, account: str, lots: list[OpenLot], cash: _Cash, part: Decimal | None) -> None:
+    def deliver(self, event: _Event, options: list[Leg], stock: Leg) -> None:
+        """An option is settled by a purchase or sale: what it cost or brought goes into that trade's amounts."""
+        lots: list[OpenLot] = []
+        for instrument, entry in options:
+            quantity = entry.quantity or ZERO
+            side = -1 if quantity > 0 else 1
+            lots += self.passes[instrument].release(entry, event.account, abs(quantity), side)
+        instrument, entry = stock
+        one, quantity = self.passes[instrument], entry.quantity or ZERO
+        premium: Triple | None = (ZERO, ZERO, ZERO)
+        premium_base: Triple | None = (ZERO, ZERO, ZERO)
+        for lot in lots:
+            premium = joined(premium, lot.cost if lot.currency == entry.currency else None)
+            premium_base = joined(premium_base, lot.base_cost)
+        if premium is None or sum((lot.quantity for lot in lots), ZERO) != -sum(
+            (leg.quantity or ZERO for _, leg in options), ZERO
+        ):
+            self._unresolved(stock, "event_without_position")
+        trade = replace(entry, kind="buy" if quantity > 0 else "sell")
+        one.trade(trade, event.account, quantity, added=(premium, premium_base))
+
+    def _realize(
+        self, leg: Leg, account: str, lots: list[OpenLot], cash: Cash, part: Decimal | None, side: int
+    ) -> None:
         """Relieve the part of each lot that cash pays for. An unknown part leaves the cost unknown."""
         one, entry = self.passes[leg[0]], replace(leg[1], currency=cash.currency)
         if part is None:
             for lot in lots:
                 lot.cost = lot.base_cost = None
-            one.realized.append(_proceeds_of_unknown_cost(entry, account, cash))
+            one.realized.append(realized_at_unknown_cost(entry, account, cash, side))
             self._unresolved(leg, "allocation_unknown")
             return
         sizes = [(lot.quantity * part).quantize(GRID) for lot in lots]
-        spread = Spread(sum(sizes, ZERO), cash.triple, cash.base)
+        spread = Spread(sum(sizes, ZERO), signed(cash.triple, side), signed(cash.base, side))
         for lot, size in zip(lots, sizes, strict=True):
             if size:
                 one.close(entry, account, lot.split_off(size), *spread.take(size))
 
-    def _cash_share(self, event: _Event, ins: list[Leg], cash: _Cash, day: date) -> Decimal | None:
+    def _cash_share(self, event: _Event, ins: list[Leg], cash: Cash, day: date) -> Decimal | None:
         """Which share of the old units the cash pays for: as stated, else by value on the day."""
         if event.terms is not None and event.terms.allocation is not None:
             return ONE - event.terms.allocation
@@ -200,15 +247,15 @@ class _Work:
         if worths is None or cash.base is None:
             return None
         received = sum((worths[instrument] * (entry.quantity or ZERO) for instrument, entry in ins), ZERO)
-        return (cash.base[0] / (cash.base[0] + received)).quantize(GRID)
+        return (abs(cash.base[0]) / (abs(cash.base[0]) + abs(received))).quantize(GRID)
 
     # Old units stay
 
-    def separate(self, event: _Event, ins: list[Leg], cash: _Cash, day: date) -> None:
+    def separate(self, event: _Event, ins: list[Leg], cash: Cash, day: date, side: int) -> None:
         """New units beside the old: a part of the old lots' cost goes over, their dates too."""
         parent = self._parent(event, ins)
         book = self.passes[parent].books[event.account] if parent else None
-        if parent is None or book is None or book.quantity <= 0:
+        if parent is None or book is None or book.quantity * side <= 0:
             self._unresolved(ins[0], "event_without_position")
             for instrument, entry in ins:
                 self.passes[instrument].receive(entry, event.account, entry.quantity or ZERO)
@@ -226,18 +273,18 @@ class _Work:
             for lot in book.lots:
                 lot.cost = lot.base_cost = None
             weights = [ONE] * len(ins)
-        moved: list[OpenLot] = [_offshoot(lot, allocation) for lot in book.lots]
-        book.changed()
+        moved: list[OpenLot] = [offshoot(lot, allocation) for lot in book.lots]
+        book.costliest = None
         ratio = event.terms.ratio if event.terms else None
-        for (instrument, entry), parts in zip(ins, _divided(moved, weights), strict=True):
+        for (instrument, entry), parts in zip(ins, divided(moved, weights), strict=True):
             quantity = entry.quantity or ZERO
-            due = book.quantity * ratio if ratio and cash.is_received and len(ins) == 1 else quantity
-            whole = max(due, quantity)
+            due = book.quantity * ratio if ratio and cash.is_received(side) and len(ins) == 1 else quantity
+            whole = max(due, quantity, key=abs)
             self._arrive(instrument, entry, event.account, parts, whole, whole, None)
-            if cash.is_received and instrument == ins[0][0]:
+            if cash.is_received(side) and instrument == ins[0][0]:
                 self._cash_in_lieu(instrument, entry, event.account, whole - quantity, cash)
 
-    def _cash_in_lieu(self, instrument: str, entry: Entry, account: str, fraction: Decimal, cash: _Cash) -> None:
+    def _cash_in_lieu(self, instrument: str, entry: Entry, account: str, fraction: Decimal, cash: Cash) -> None:
         """The fraction that did not come is sold; where its size is not known the cash lowers the cost."""
         paid = replace(entry, currency=cash.currency, cash_amount=cash.amount, fee=ZERO, tax=ZERO, gross=None)
         if fraction:
@@ -261,7 +308,7 @@ class _Work:
         worths = self.worths({instrument for instrument, _ in ins}, day)
         if worths is None:
             return None
-        return [worths[instrument] * (entry.quantity or ZERO) for instrument, entry in ins]
+        return [worths[instrument] * abs(entry.quantity or ZERO) for instrument, entry in ins]
 
     def _arrive(
         self,
@@ -271,14 +318,14 @@ class _Work:
         lots: Sequence[OpenLot],
         known: Decimal,
         quantity: Decimal,
-        paid: _Cash | None,
+        paid: Cash | None,
     ) -> None:
         """Put lots into their new instrument as `known` units in proportion; the rest of `quantity` is of unknown cost.
 
-        paid: cash that was added, which is cost too.
+        paid: cash that was added, which is cost too, or proceeds of what is owed.
         """
         one = self.passes[instrument]
-        spread = Spread(quantity, _negated(paid.triple), _negated(paid.base)) if paid else None
+        spread = Spread(quantity, negated(paid.triple), negated(paid.base)) if paid else None
         left_old, left_new = sum((lot.quantity for lot in lots), ZERO), known
         for lot in lots:
             new = left_new if lot.quantity == left_old else share(left_new, lot.quantity, left_old)
@@ -295,44 +342,19 @@ class _Work:
         self.passes[leg[0]].unresolved.append(Unresolved(leg[1].id, reason))
 
 
-@dataclass(frozen=True, slots=True)
-class _Cash:
-    """Money of an event, signed into the account. amount None: none, or in several currencies; base None: unknown."""
-
-    currency: str
-    amount: Decimal | None = None
-    base: Triple | None = None
-
-    @classmethod
-    def of(cls, entries: Sequence[Entry]) -> _Cash:
-        paid = [entry for entry in entries if entry.cash_amount]
-        currencies = {entry.currency for entry in paid}
-        if len(currencies) != 1:
-            return cls(entries[0].currency)
-        amount = sum((entry.cash_amount or ZERO for entry in paid), ZERO)
-        parts = [times((entry.cash_amount or ZERO, ZERO, ZERO), entry.base_rate) for entry in paid]
-        base: Triple | None = (ZERO, ZERO, ZERO)
-        for part in parts:
-            base = joined(base, part)
-        return cls(currencies.pop(), amount, base)
-
-    @property
-    def is_received(self) -> bool:
-        return self.amount is not None and self.amount > 0
-
-    @property
-    def is_paid(self) -> bool:
-        return self.amount is not None and self.amount < 0
-
-    @property
-    def triple(self) -> Triple | None:
-        return None if self.amount is None else (self.amount, ZERO, ZERO)
-
-    def part(self, weight: Decimal, whole: Decimal) -> _Cash:
-        if weight == whole:
-            return self
-        amount = shared(self.triple, weight, whole)
-        return _Cash(self.currency, amount[0] if amount else None, shared(self.base, weight, whole))
+def _settled_by_delivery(legs: Sequence[Leg], side: int) -> tuple[list[Leg], Leg] | None:
+    """Options and the one trade that settles them, where they are not simply turned into units: the stock leaves, or
+    the option was owed.
+    """
+    if any(entry.kind != "exercise" or not entry.quantity for _, entry in legs):
+        return None
+    stock = [leg for leg in legs if leg[1].cash_amount]
+    options = [leg for leg in legs if not leg[1].cash_amount]
+    if len(stock) != 1 or not options:
+        return None
+    quantity = stock[0][1].quantity or ZERO
+    is_turned = quantity > 0 and all((entry.quantity or ZERO) < 0 for _, entry in options)
+    return None if is_turned else (options, stock[0])
 
 
 def _terms_of(instrument: str, entry: Entry, terms: Sequence[Terms]) -> Terms | None:
@@ -349,45 +371,8 @@ def _terms_of(instrument: str, entry: Entry, terms: Sequence[Terms]) -> Terms | 
     return min(near, key=lambda one: (abs((one.ex_date - entry.day).days), one.id), default=None)
 
 
-def _is_sale(entry: Entry) -> bool:
-    return bool(entry.quantity and entry.quantity < 0 and (entry.kind == "sell" or (entry.cash_amount or ZERO) > 0))
-
-
-def _negated(triple: Triple | None) -> Triple | None:
-    return None if triple is None else (-triple[0], -triple[1], -triple[2])
-
-
-def _offshoot(lot: OpenLot, part: Decimal | None) -> OpenLot:
-    """The same units and dates with `part` of the cost, which leaves `lot`; of unknown cost for None."""
-    copy = OpenLot(
-        id=lot.id, account=lot.account, opened_by=lot.opened_by, kind=lot.kind, acquired_on=lot.acquired_on,
-        opened_on=lot.opened_on, order=lot.order, quantity=lot.quantity, currency=lot.currency, cost=None,
-        base_cost=None,
-    )  # fmt: skip
-    if part is None:
-        return copy
-    copy.cost, copy.base_cost = shared(lot.cost, part, ONE), shared(lot.base_cost, part, ONE)
-    if lot.cost is not None and copy.cost is not None:
-        lot.cost = minus(lot.cost, copy.cost)
-    if lot.base_cost is not None and copy.base_cost is not None:
-        lot.base_cost = minus(lot.base_cost, copy.base_cost)
-    return copy
-
-
-def _divided(lots: Sequence[OpenLot], weights: Sequence[Decimal]) -> list[list[OpenLot]]:
-    """The lots once for each weight, their cost divided; the last takes the rest."""
-    result: list[list[OpenLot]] = []
-    left = sum(weights, ZERO)
-    for weight in weights[:-1]:
-        result.append([_offshoot(lot, (weight / left).quantize(GRID)) for lot in lots])
-        left -= weight
-    return [*result, list(lots)]
-
-
-def _proceeds_of_unknown_cost(entry: Entry, account: str, cash: _Cash) -> RealizedGain:
-    return RealizedGain(
-        entry_id=entry.id, account=account, day=entry.day, kind=entry.kind, side="long", lot_id=None, opened_by=None,
-        acquired_on=None, quantity=ZERO, currency=cash.currency, proceeds=Amounts(cash.amount or ZERO, ZERO, ZERO),
-        base_proceeds=None if cash.base is None else Amounts(*cash.base), cost_currency=cash.currency, cost=None,
-        base_cost=None, fx_gain=None,
-    )  # fmt: skip
+def _is_fraction(entry: Entry, side: int) -> bool:
+    """Whether a leg sells units of what arrives, or buys units of what is owed."""
+    trade = "sell" if side > 0 else "buy"
+    moved, cash = (entry.quantity or ZERO) * side, (entry.cash_amount or ZERO) * side
+    return moved < 0 and (entry.kind == trade or cash > 0)

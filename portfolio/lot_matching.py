@@ -9,7 +9,7 @@ from datetime import date
 from decimal import Decimal, localcontext
 from typing import Final
 
-from portfolio.lot_books import NOTHING, Book, OpenLot, Spread, Triple, amounts_of, shared, times
+from portfolio.lot_books import NOTHING, Book, OpenLot, Spread, Triple, amounts_of, joined, shared, times
 from portfolio.lots import (
     DIGITS,
     ZERO,
@@ -59,6 +59,11 @@ def match_lots(
 def _negated(proceeds: Triple | None) -> Triple | None:
     """Proceeds as the cost of a short, and back: cost = -(gross - fee - tax)."""
     return None if proceeds is None else (-proceeds[0], proceeds[1], proceeds[2])
+
+
+def _as_gross(cost: Triple | None, quantity: Decimal) -> Triple | None:
+    """The cost of an option as a part of what its purchase cost (quantity > 0) or its sale brought."""
+    return None if cost is None else (sum(cost, ZERO) * (1 if quantity > 0 else -1), ZERO, ZERO)
 
 
 def _trade_amounts(entry: Entry, quantity: Decimal) -> Triple | None:
@@ -154,6 +159,11 @@ class Pass:
             return self.arrive(entry, entry.account, quantity)
         if entry.kind in EVENTS and quantity < 0 and entry.cash_amount and entry.cash_amount > 0:
             return self.trade(replace(entry, kind="sell"), entry.account, quantity)  # given up for money
+        if quantity > 0 and self.books[entry.account].is_short:
+            if entry.kind == "expiry":
+                return self.trade(entry, entry.account, quantity)  # what was owed is not owed any more
+            if entry.kind in EVENTS and entry.cash_amount and entry.cash_amount < 0:
+                return self.trade(replace(entry, kind="buy"), entry.account, quantity)  # bought back for money
         if entry.kind in EVENTS:
             self.unresolved.append(Unresolved(entry.id, "event_across_instruments"))
         if entry.kind in TRADES:
@@ -167,13 +177,25 @@ class Pass:
 
     # Trades
 
-    def trade(self, entry: Entry, account: str, quantity: Decimal) -> None:
-        """Close what stands against the row, then open with the rest (long, or short where allowed)."""
+    def trade(
+        self,
+        entry: Entry,
+        account: str,
+        quantity: Decimal,
+        *,
+        added: tuple[Triple | None, Triple | None] | None = None,
+    ) -> None:
+        """Close what stands against the row, then open with the rest (long, or short where allowed).
+
+        added: the cost, also in base, of an option that the trade settles.
+        """
         book = self.books[account]
         amounts = _trade_amounts(entry, quantity)
         if amounts is None and entry.kind == "expiry":
             amounts = (ZERO, entry.fee, entry.tax)
         base = times(amounts, entry.base_rate)
+        if added is not None:
+            amounts, base = joined(amounts, _as_gross(added[0], quantity)), joined(base, _as_gross(added[1], quantity))
         method = self.method(account, entry.day)
         rest = abs(quantity)
         spread = Spread(rest, amounts, base)
@@ -246,7 +268,7 @@ class Pass:
             account=account,
             opened_by=entry.id,
             kind=entry.kind,
-            acquired_on=entry.day,
+            acquired_on=entry.acquired_on or entry.day,
             opened_on=entry.day,
             order=(self.number, 0),
             quantity=quantity,
@@ -271,7 +293,10 @@ class Pass:
         self.come_in(entry, account, quantity, cost)
 
     def come_in(self, entry: Entry, account: str, quantity: Decimal, cost: Triple | None) -> None:
-        """Cover a short with units that came without a trade; the rest is a lot."""
+        """Cover a short with units that came without a trade; the rest is a lot. Owed units open a short."""
+        if quantity < 0:
+            self.cross(entry, self.open(entry, account, quantity, None, None), quantity)
+            return
         spread = Spread(quantity, cost, times(cost, entry.base_rate))
         quantity = self.cover(entry, account, quantity, spread)
         if not quantity:
@@ -289,6 +314,15 @@ class Pass:
                 self.close(entry, account, part, *spread.take(-part.quantity))
         return quantity
 
+    def sell_held(self, entry: Entry, account: str, quantity: Decimal, spread: Spread) -> Decimal:
+        """Close long lots with up to `quantity` units owed, at the proceeds in `spread`; returns the rest."""
+        book = self.books[account]
+        if book.lots and not book.is_short:
+            parts, quantity = book.take(quantity, self.method(account, entry.day))
+            for part in parts:
+                self.close(entry, account, part, *spread.take(part.quantity))
+        return quantity
+
     def leave(self, entry: Entry, account: str, magnitude: Decimal) -> None:
         """Lots leave at cost, oldest first; no gain. A report may show a short that no row explains."""
         if entry.kind == "adjustment" and self.allows_short(account):
@@ -303,13 +337,15 @@ class Pass:
         for part in parts:
             self.cross(entry, part, -part.quantity)
 
-    def release(self, entry: Entry, account: str, magnitude: Decimal) -> list[OpenLot]:
-        """Detach long lots, oldest first; what is not there is missing."""
+    def release(self, entry: Entry, account: str, magnitude: Decimal, side: int = 1) -> list[OpenLot]:
+        """Detach long lots (side -1: short ones), oldest first; what is not there is missing."""
         book = self.books[account]
         parts: list[OpenLot] = []
-        if book.lots and book.lots[0].quantity > 0:
+        if book.lots and book.lots[0].quantity * side > 0:
             parts, magnitude = book.take(magnitude, "fifo")
-        if magnitude:
+        if magnitude and side < 0:
+            self.come_in(replace(entry, base_rate=None), account, magnitude, None)  # more came than was owed
+        elif magnitude:
             book.deficit += magnitude
             self.missing.append(Missing(entry.id, account, entry.day, magnitude))
         return parts
@@ -362,12 +398,21 @@ class Pass:
             self.come_in(entry, account, rest, shared(_trade_amounts(entry, quantity), rest, quantity))
 
     def carry(self, entry: Entry, account: str, lot: OpenLot) -> None:
-        """Put a lot that arrived into its new account; against a short it is the purchase that covers it."""
-        spread = Spread(lot.quantity, lot.cost, lot.base_cost)
-        rest = self.cover(entry, account, lot.quantity, spread)
+        """Put a lot that arrived into its new account; against a short it is the purchase that covers it.
+
+        A short lot sells what is held long.
+        """
+        if lot.quantity > 0:
+            spread = Spread(lot.quantity, lot.cost, lot.base_cost)
+            rest = self.cover(entry, account, lot.quantity, spread)
+            cost, base_cost = spread.take(rest) if rest else (None, None)
+        else:
+            spread = Spread(-lot.quantity, _negated(lot.cost), _negated(lot.base_cost))
+            rest = -self.sell_held(entry, account, -lot.quantity, spread)
+            cost, base_cost = map(_negated, spread.take(-rest)) if rest else (None, None)
         if not rest:
             return
-        lot.quantity, (lot.cost, lot.base_cost) = rest, spread.take(rest)
+        lot.quantity, lot.cost, lot.base_cost = rest, cost, base_cost
         self.carried[lot.opened_by] += 1
         lot.id = f"{lot.opened_by}.{self.carried[lot.opened_by]}"
         lot.order = (lot.order[0], self.carried[lot.opened_by])
@@ -390,7 +435,8 @@ class Pass:
             self.done.update(row.id for row in rows)
         stated = [row.quantity for row in rows if row.quantity is not None]
         change = sum(stated, ZERO) if stated else None
-        paid = [row for row in rows if row.cash_amount and row.cash_amount > 0]
+        side = -1 if self.books[entry.account].is_short else 1  # who is short pays for the fraction
+        paid = [row for row in rows if row.cash_amount and row.cash_amount * side > 0]
         fraction = self.fraction(entry, entry.account, change) if paid else ZERO
         self.split_account(entry, entry.account, change if change is None else change + fraction)
         self.split_transit(entry, entry.account)
@@ -407,9 +453,10 @@ class Pass:
     def fraction(self, entry: Entry, account: str, change: Decimal | None) -> Decimal:
         """Units due by the ratio that a row with cash in lieu did not give; 0 where they cannot be told."""
         held = self.books[account].quantity
-        if change is None or not entry.ratio or held <= 0:
+        if change is None or not entry.ratio:
             return ZERO
-        return max(held * entry.ratio - held - change, ZERO)
+        due = held * entry.ratio - held - change
+        return due if due * held > 0 else ZERO
 
     def sell_fraction(self, entry: Entry, account: str) -> None:
         """Cash for a fraction of a unit sells it; where no units are stated it lowers the cost."""
@@ -493,8 +540,10 @@ def _is_cash_in_lieu(entry: Entry) -> bool:
     """Money for a fraction, beside the row that changes the units: those it names left, or it names none."""
     if entry.kind not in EVENTS and entry.kind != "split":
         return False
-    if not entry.cash_amount or entry.cash_amount < 0 or entry.event_group is None or entry.ratio:
+    if not entry.cash_amount or entry.event_group is None or entry.ratio:
         return False
+    if entry.cash_amount < 0:  # paid by who is short
+        return bool(entry.quantity) and 0 < (entry.quantity or ZERO) < 1
     return not entry.quantity or -1 < entry.quantity < 0
 
 
