@@ -5,22 +5,20 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from decimal import Decimal
 from uuid import UUID
 
-from django.db import connection
-from django.db.models import F
 from django.utils.text import slugify
 
-from federation.models import AccountLink, BrokerAccount, Decision, Institution
+from federation.models import AccountLink, BrokerAccount, Institution
 from federation.rows import ContentInfo, SourceInfo
 from stackmotive.common.currencies import ISO_4217
 from stackmotive.common.ids import uuid7
-from stackmotive.common.money import plain
 
 Spot = tuple[UUID, UUID | None, str]
 """(source, default account, reference): how staged rows name an account."""
 
+NEW_ACCOUNT = "new_account"  # the rule of a reference that nothing known fits
+DECIDED = {"rule": "decision"}
 EXCHANGES = frozenset({"kucoin", "kraken", "coinbase", "binance"})
 
 
@@ -47,14 +45,40 @@ class AccountPlan:
     institutions: dict[UUID, str] = field(default_factory=dict)  # new account -> institution's name
     new_links: list[AccountLink] = field(default_factory=list)
     changed_links: list[AccountLink] = field(default_factory=list)
+    merged: dict[UUID, UUID] = field(default_factory=dict)  # account -> the one that it is a part of
+    changed_merges: list[BrokerAccount] = field(default_factory=list)
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether what is stored means another account than before."""
+        return bool(self.changed_links or self.changed_merges)
+
+    def whole(self, account: UUID) -> UUID:
+        """The account that `account` is a part of; itself where it is none."""
+        return self.merged.get(account, account)
 
 
 @dataclass(slots=True)
 class AccountRulings:
-    """Decisions about references: (source, reference) -> account, and those to ignore."""
+    """Decisions about references: (source, reference) -> account, and those to ignore; and account -> account."""
 
     linked: dict[tuple[UUID, str], UUID] = field(default_factory=dict)
     ignored: set[tuple[UUID, str]] = field(default_factory=set)
+    merged: dict[UUID, UUID] = field(default_factory=dict)  # in the order in which they were decided
+
+    def wholes(self, known: Collection[UUID]) -> dict[UUID, UUID]:
+        """Account -> the one that it is a part of in the end. A word that would close a circle does not count."""
+        into: dict[UUID, UUID] = {}
+
+        def whole(account: UUID) -> UUID:
+            while account in into:
+                account = into[account]
+            return account
+
+        for account, other in self.merged.items():
+            if account in known and other in known and whole(other) != account:
+                into[account] = other
+        return {account: whole(account) for account in into}
 
 
 def plan_accounts(
@@ -69,7 +93,8 @@ def plan_accounts(
     rulings: AccountRulings,
 ) -> AccountPlan:
     """Find or make the account of every spot. Writes nothing."""
-    plan = AccountPlan()
+    plan = AccountPlan(merged=rulings.wholes(accounts.keys()))
+    plan.changed_merges = [one for one in accounts.values() if one.merged_into_id != plan.merged.get(one.pk)]
     known = dict(accounts)
     by_spot: dict[Spot, list[Usage]] = {}
     for usage in usages:
@@ -79,24 +104,30 @@ def plan_accounts(
     for spot in sorted(by_spot, key=lambda spot: min(usage.content for usage in by_spot[spot])):
         source, default, reference = spot
         if default is not None:
-            plan.spots[spot] = default
+            plan.spots[spot] = plan.whole(default)
             continue
         named = _account_id(reference) if sources[source].by_hand else None
         if named is not None and named in accounts:
-            plan.spots[spot] = named
+            plan.spots[spot] = plan.whole(named)
             continue
         link = links.get((source, reference))
         if link is None:
-            link = _new_link(plan, user_id, base_currency, sources[source], reference, by_spot[spot], contents, known)
+            link = AccountLink(source_id=source, reference=reference, evidence=dict(DECIDED))
+            plan.new_links.append(link)
+        is_ruled = (source, reference) in rulings.ignored or rulings.linked.get((source, reference)) in known
+        has_own = link.automatic_id is not None
+        if not has_own and not is_ruled:  # what a decision says needs no account of its own
+            _link_by_rule(link, plan, user_id, base_currency, sources[source], by_spot[spot], contents, known)
         account, state = link.automatic_id, AccountLink.State.LINKED
-        is_open = link.evidence.get("rule") == "new_account" and (source, reference) not in rulings.linked
+        is_open = link.evidence.get("rule") == NEW_ACCOUNT and (source, reference) not in rulings.linked
         if link.state == AccountLink.State.PROPOSED and is_open:
             state = AccountLink.State.PROPOSED  # until its rows or its user say otherwise
         if (source, reference) in rulings.ignored:
             account, state = None, AccountLink.State.IGNORED
         elif (chosen := rulings.linked.get((source, reference))) in known:
             account = chosen
-        if (link.account_id, link.state) != (account, state):
+        account = plan.whole(account) if account is not None else None
+        if (link.account_id, link.state) != (account, state) or (link.automatic_id is not None) != has_own:
             link.account_id, link.state = account, state
             if link.pk is not None:
                 plan.changed_links.append(link)
@@ -104,30 +135,28 @@ def plan_accounts(
     return plan
 
 
-def _new_link(
+def _link_by_rule(
+    link: AccountLink,
     plan: AccountPlan,
     user_id: UUID,
     base_currency: str,
     source: SourceInfo,
-    reference: str,
     usages: list[Usage],
     contents: Mapping[int, ContentInfo],
     known: dict[UUID, BrokerAccount],
-) -> AccountLink:
+) -> None:
+    """Say which account a reference means where nobody decided: the institution's own, else a new one."""
     first = contents[min(usage.content for usage in usages)]
-    account = _institution_account(plan, first, reference, known)
-    evidence = {"rule": "institution_reference"}
+    account = _institution_account(plan, first, link.reference, known)
+    link.evidence = {"rule": "institution_reference"}
     if account is None:
-        evidence = {"rule": "new_account"}
-        account = _new_account(user_id, base_currency, source, reference, usages, first)
+        link.evidence = {"rule": NEW_ACCOUNT}
+        account = _new_account(user_id, base_currency, source, link.reference, usages, first)
         plan.new_accounts.append(account)
         known[account.pk] = account
         if first.institution:
             plan.institutions[account.pk] = first.institution
-    link = AccountLink(source_id=source.id, reference=reference, evidence=evidence)
-    link.automatic_id = link.account_id = account.pk
-    plan.new_links.append(link)
-    return link
+    link.automatic_id = account.pk
 
 
 def _institution_account(
@@ -180,71 +209,11 @@ def store_accounts(plan: AccountPlan) -> None:
     BrokerAccount.objects.bulk_create(plan.new_accounts)
     AccountLink.objects.bulk_create(plan.new_links)
     if plan.changed_links:
-        AccountLink.objects.bulk_update(plan.changed_links, ["account", "state"])
-
-
-PROPOSALS = """
-SELECT l.id, o.account_id, COUNT(DISTINCT t.id), MAX(t.compared)
-FROM federation_accountlink l
-JOIN LATERAL (
-  SELECT x.*, COUNT(*) OVER () AS compared FROM (
-    SELECT id, user_id, instrument_id, kind, trade_date, quantity, price, cash_amount FROM federation_transaction
-    WHERE account_id = l.account_id AND kind <> 'adjustment' ORDER BY trade_date DESC, id LIMIT %(most)s
-  ) x
-) t ON TRUE
-JOIN federation_transaction o ON o.user_id = t.user_id AND o.trade_date = t.trade_date AND o.kind = t.kind
-  AND o.account_id <> l.account_id AND o.instrument_id IS NOT DISTINCT FROM t.instrument_id
-  AND o.quantity IS NOT DISTINCT FROM t.quantity AND (o.price = t.price OR o.cash_amount = t.cash_amount)
-WHERE l.id = ANY(%(links)s)
-  AND NOT EXISTS (SELECT 1 FROM federation_accountlink s WHERE s.account_id = o.account_id
-                  AND (s.source_id = l.source_id OR s.id > l.id))
-GROUP BY l.id, o.account_id ORDER BY l.id, COUNT(DISTINCT t.id) DESC, o.account_id
-"""
-ROWS_COMPARED = 500
-FEWEST_ALIKE = 2
-
-
-def propose_accounts(user_id: UUID, accounts: Collection[UUID]) -> None:
-    """Propose that references of `accounts` mean an older account whose newest rows at least half are theirs too.
-
-    Only where nobody decided and no rule but "a new account" linked them. Call when the ledger is written.
-    """
-    links = list(
-        AccountLink.objects.filter(
-            source__user=user_id,
-            account__in=accounts,
-            account=F("automatic"),
-            evidence__rule="new_account",
-            state__in=[AccountLink.State.LINKED, AccountLink.State.PROPOSED],
-        )
-    )
-    if not links or BrokerAccount.objects.filter(user=user_id).count() < FEWEST_ALIKE:
-        return
-    with connection.cursor() as cursor:
-        cursor.execute(PROPOSALS, {"links": [link.pk for link in links], "most": ROWS_COMPARED})
-        found: dict[int, tuple[UUID, int, int]] = {}
-        for link_id, account, matching, compared in cursor.fetchall():
-            if matching >= FEWEST_ALIKE and matching * 2 >= compared:
-                found.setdefault(link_id, (account, matching, compared))
-    decided = {
-        tuple(keys["reference"])
-        for keys in Decision.objects.filter(
-            user=user_id, kind=Decision.Kind.LINK_ACCOUNT, revocation=None, keys__has_key="reference"
-        ).values_list("keys", flat=True)
-    }
-    changed = []
-    for link in links:
-        state, evidence = AccountLink.State.LINKED, {"rule": "new_account"}
-        if link.pk in found and (str(link.source_id), link.reference) not in decided:
-            account, matching, compared = found[link.pk]
-            state = AccountLink.State.PROPOSED
-            evidence |= {"account": str(account), "matching": str(matching), "compared": str(compared)}
-            evidence["share"] = plain((Decimal(matching) / compared).quantize(Decimal("0.01")))
-        if (link.state, link.evidence) != (state, evidence):
-            link.state, link.evidence = state, evidence
-            changed.append(link)
-    if changed:
-        AccountLink.objects.bulk_update(changed, ["state", "evidence"])
+        AccountLink.objects.bulk_update(plan.changed_links, ["account", "state", "automatic", "evidence"])
+    for account in plan.changed_merges:
+        account.merged_into_id = plan.merged.get(account.pk)
+    if plan.changed_merges:
+        BrokerAccount.objects.bulk_update(plan.changed_merges, ["merged_into"])
 
 
 def normalized(reference: str) -> str:

@@ -1,7 +1,7 @@
 """What was said and decided since the ledger was written, account by account (DESIGN 5.12)."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -73,7 +73,18 @@ def changes_since(resolved: Resolved, *, since: int) -> dict[UUID, Change] | Non
         if "reference" in decision.keys or decision.kind in OF_INSTRUMENTS:
             return None
         _add_decision(found, decision, named)
-    return dict(found)
+    return _of_wholes(resolved, found)
+
+
+def _of_wholes(resolved: Resolved, found: Mapping[UUID, Change]) -> dict[UUID, Change]:
+    """What is new about an account that is a part of another one is new about that one."""
+    wholes: dict[UUID, Change] = defaultdict(Change)
+    for account, change in found.items():
+        whole = wholes[resolved.accounts.whole(account)]
+        whole.contents |= change.contents
+        whole.rows |= change.rows
+        whole.is_whole |= change.is_whole
+    return dict(wholes)
 
 
 def _add_decision(found: dict[UUID, Change], decision: Decision, named: "_Named") -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from uuid import UUID
 
 from federation.rows import Completeness, ContentInfo, Edition, HoldingKey, Report, StagedRow, Window
 
@@ -51,18 +52,23 @@ def owners(windows: Iterable[Window]) -> dict[date, int]:
 
 
 def rows_in_force(
-    rows: Iterable[StagedRow], owned: dict[date, int], waiting: Container[int] = ()
+    rows: Iterable[StagedRow],
+    owned: dict[date, int],
+    waiting: Container[int] = (),
+    decided: Container[tuple[UUID, str]] = (),
 ) -> tuple[list[StagedRow], list[StagedRow]]:
     """(rows that book, rows that only support or were withdrawn).
 
     A day with a declared edition takes that edition's rows; a day without takes the union over files.
-    waiting: contents that are held back and book nothing.
+    waiting: contents that are held back and book nothing. decided: rows, by source and identity, that the user
+    books whatever edition lacks them.
     """
     booked: list[StagedRow] = []
     others: list[StagedRow] = []
     for row in rows:
         owner = owned.get(row.statement_day)
-        books = (owner is None or owner == row.content) and row.content not in waiting
+        is_owned = owner is None or owner == row.content or (row.source, row.identity) in decided
+        books = is_owned and row.content not in waiting
         (booked if books else others).append(row)
     return booked, others
 

@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
@@ -97,6 +97,7 @@ class Resolved:
     instruments: InstrumentPlan
     names: dict[Naming, Named]
     decisions: list[Decision]
+    used: dict[UUID, set[int]] = field(default_factory=lambda: defaultdict(set))  # account -> contents that name it
     is_moved: bool = field(default=False)  # a link, listing or instrument changed: every account may be touched
 
     def spot(self, content: int, reference: str) -> Spot:
@@ -155,6 +156,9 @@ def resolve(user_id: UUID) -> Resolved:
     )
     known_accounts = known | {one.pk: one for one in accounts.new_accounts}
     resolved = Resolved(user, user.fact_number, sources, contents, accounts, known, InstrumentPlan(), {}, decisions)
+    for usage in usages:
+        if (account := resolved.account_of(usage.content, usage.reference)) is not None:
+            resolved.used[account].add(usage.content)
     names = _names(resolved, usages)
     resolved.names = {one.naming: one for one in names}
     resolved.instruments = plan_instruments(
@@ -170,7 +174,7 @@ def resolve(user_id: UUID) -> Resolved:
     )
     resolved.known_accounts = known_accounts
     instruments = resolved.instruments
-    resolved.is_moved = bool(accounts.changed_links) or instruments.is_moved
+    resolved.is_moved = accounts.is_moved or instruments.is_moved
     return resolved
 
 
@@ -214,12 +218,11 @@ def load(resolved: Resolved, accounts: Collection[UUID] | None = None) -> Facts:
         for spot, account in resolved.accounts.spots.items()
         if account is not None and (accounts is None or account in accounts)
     }
-    sources_wanted = {spot[0] for spot in spots}
-    wanted = [content.id for content in resolved.contents.values() if content.source in sources_wanted]
+    wanted = sorted({content for account in set(spots.values()) for content in resolved.used[account]})
     stated: dict[Spot, _Collected] = {spot: _Collected() for spot in spots}
-    for number, content, reference, section, start, end, completeness in rows_of(COVERAGE, contents=wanted):
-        if (into := stated.get(resolved.spot(content, reference))) is not None:
-            into.windows[section].extend(window(resolved.contents[content], start, end, completeness, number))
+    for spot, section, stretch in _windows(resolved, wanted):
+        if (into := stated.get(spot)) is not None:
+            into.windows[section].extend(stretch)
     for cells in rows_of(TRANSACTIONS, contents=wanted):
         if (into := stated.get(resolved.spot(cells[1], cells[6]))) is not None:
             into.rows.append(resolved.staged_row(cells))
@@ -239,13 +242,28 @@ def load(resolved: Resolved, accounts: Collection[UUID] | None = None) -> Facts:
         sources=resolved.sources,
         contents=resolved.contents,
         accounts=[
-            AccountFacts(_account_info(resolved.known_accounts[account]), tuple(by_account[account]))
+            AccountFacts(account_info(resolved.known_accounts[account]), tuple(by_account[account]))
             for account in sorted(by_account)
         ],
         multipliers=resolved.instruments.multipliers,
         rulings=_rulings(resolved),
         actions=_actions(resolved),
     )
+
+
+def windows_of(resolved: Resolved, account: UUID) -> dict[Spot, dict[str, list[Window]]]:
+    """What each source says under each reference to hold of an account: spot -> section -> windows."""
+    found: dict[Spot, dict[str, list[Window]]] = {}
+    for spot, section, stretch in _windows(resolved, sorted(resolved.used[account])):
+        if resolved.accounts.spots.get(spot) == account:
+            found.setdefault(spot, defaultdict(list))[section].extend(stretch)
+    return found
+
+
+def _windows(resolved: Resolved, contents: Collection[int]) -> Iterator[tuple[Spot, str, list[Window]]]:
+    for number, content, reference, section, start, end, completeness in rows_of(COVERAGE, contents=list(contents)):
+        stretch = window(resolved.contents[content], start, end, completeness, number)
+        yield resolved.spot(content, reference), section, stretch
 
 
 def _actions(resolved: Resolved) -> tuple[Action, ...]:
@@ -290,7 +308,7 @@ class _Collected:
         )
 
 
-def _account_info(account: BrokerAccount) -> AccountInfo:
+def account_info(account: BrokerAccount) -> AccountInfo:
     return AccountInfo(account.pk, account.currency, account.tracking, account.cash_mode)
 
 
@@ -313,6 +331,10 @@ OF_INSTRUMENTS = (Decision.Kind.MERGE_INSTRUMENTS, Decision.Kind.SPLIT_INSTRUMEN
 def _account_rulings(decisions: Iterable[Decision]) -> AccountRulings:
     rulings = AccountRulings()
     for decision in decisions:
+        if decision.kind == Decision.Kind.MERGE_ACCOUNTS:
+            account = UUID(decision.keys["account"])
+            rulings.merged.pop(account, None)  # the later word about an account counts
+            rulings.merged[account] = UUID(decision.value["account"])
         if "reference" not in decision.keys:
             continue
         source, reference = decision.keys["reference"]
@@ -326,7 +348,7 @@ def _account_rulings(decisions: Iterable[Decision]) -> AccountRulings:
 
 def _rulings(resolved: Resolved) -> Rulings:
     """Later decisions on the same key take the place of earlier ones."""
-    rulings = Rulings()
+    rulings, whole = Rulings(), resolved.accounts.whole
     for decision in resolved.decisions:
         rows = [(UUID(source), identity) for source, identity in decision.keys.get("rows", ())]
         if decision.kind == Decision.Kind.IGNORE and "evidence" in decision.value:
@@ -351,7 +373,7 @@ def _rulings(resolved: Resolved) -> Rulings:
         elif decision.kind == Decision.Kind.OPENING_LOTS:
             lots = OpeningLots.from_json(decision.value)
             for key in _holdings(decision, resolved):
-                rulings.opening_lots[(UUID(decision.keys["account"]), key)] = lots
+                rulings.opening_lots[(whole(UUID(decision.keys["account"])), key)] = lots
         elif decision.kind == Decision.Kind.CHOOSE:
             source = UUID(decision.value["source"])
             rulings.chosen_rows.update(dict.fromkeys(rows, source))
@@ -359,7 +381,7 @@ def _rulings(resolved: Resolved) -> Rulings:
                 until = decision.value.get("until")
                 choice = (source, date.fromisoformat(until) if until else None)
                 for key in _holdings(decision, resolved):
-                    rulings.chosen_holdings[(UUID(decision.keys["account"]), key)] = choice
+                    rulings.chosen_holdings[(whole(UUID(decision.keys["account"])), key)] = choice
     return rulings
 
 
