@@ -24,8 +24,8 @@ ZERO = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A corporate action in force. ratio: new units for one old. cash_per_unit: for one old unit. cash_in_lieu: for one
-    new unit.
+    """A corporate action in force. ratio: new units for one old; below 0 where an option delivers them (a put).
+    cash_per_unit: for one old unit. cash_in_lieu: for one new unit.
     """
 
     id: UUID
@@ -104,7 +104,8 @@ class _Legs:
                     self.sell_fraction(action.new_instrument, new)
             case "exercise":
                 self.leg("exercise", action.instrument, -held)
-                self.leg("exercise", action.new_instrument, new, cash=self.money(-held, action.cash_per_unit))
+                paid = -held if (action.ratio or 1) > 0 else held
+                self.leg("exercise", action.new_instrument, new, cash=self.money(paid, action.cash_per_unit))
             case "return_of_capital":
                 self.leg("return_of_capital", action.instrument, None, cash=self.money(held, action.cash_per_unit))
             case "expiry":
@@ -115,10 +116,12 @@ class _Legs:
         return None if each is None else (units * each).quantize(minor_unit(self.currency), ROUND_HALF_EVEN)
 
     def sell_fraction(self, instrument: UUID | None, units: Decimal) -> None:
+        """Sell a fraction that does not come; who is short buys the fraction that is not owed."""
         fraction = units - units.quantize(Decimal(1), ROUND_DOWN)
         if self.action.cash_in_lieu is not None and fraction:
             paid = self.money(fraction, self.action.cash_in_lieu)
-            self.leg("sell", instrument, -fraction, cash=paid, price=self.action.cash_in_lieu)
+            kind = "sell" if fraction > 0 else "buy"
+            self.leg(kind, instrument, -fraction, cash=paid, price=self.action.cash_in_lieu)
 
     def leg(
         self,

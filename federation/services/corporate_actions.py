@@ -37,7 +37,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a user states. ratio: new units for one old; see CorporateAction."""
+    """What a user states. ratio: new units for one old, below 0 for a put that is exercised; see CorporateAction."""
 
     kind: str
     instrument: Instrument
@@ -115,7 +115,8 @@ def check_terms(terms: Terms) -> None:
         raise UnfitAction(f"State {', '.join(missing)}.")
     numbers = {name: getattr(terms, name) for name in ("ratio", "cash_per_unit", "cash_in_lieu")}
     for name, number in numbers.items():
-        if number is not None and not 1 / LARGEST <= number <= LARGEST:
+        size = abs(number) if number is not None and (name, terms.kind) == ("ratio", Kind.EXERCISE) else number
+        if size is not None and not 1 / LARGEST <= size <= LARGEST:
             raise UnfitAction(f"{name} lies between 0.000001 and 1000000.")
     if terms.allocation is not None and not 0 <= terms.allocation <= 1:
         raise UnfitAction("allocation is a share of the cost, from 0 to 1.")

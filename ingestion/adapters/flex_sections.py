@@ -57,6 +57,7 @@ ACTION_KINDS: Mapping[str, str] = {
     "ED": "expiry",
     "PO": "merger", "GV": "merger", "CO": "merger",
 }  # fmt: skip
+ADDED = ("spinoff", "stock_dividend")  # what these give comes beside what is held
 _ACTION_WORDS = (  # of statements older than the code, by what the description says
     (" SPLIT ", "split"), ("SPINOFF", "spinoff"), ("SPIN-OFF", "spinoff"), ("TENDERED TO", "merger"),
     ("MERGED", "merger"),
@@ -128,8 +129,6 @@ class FlexSections:
         instrument = values.instrument(attributes, currency)
         if instrument is None:
             raise RowProblem("missing", "The corporate action names no instrument.", "conid")
-        if kind in ("spinoff", "stock_dividend") and quantity < 0:
-            kind = "merger"  # units taken away by an exchange
         # Booked in the evening before it takes effect, reported on the day whose trading knows it.
         trade_date = values.day(attributes, "reportDate") or values.day(attributes, "dateTime")
         if trade_date is None:
@@ -300,10 +299,14 @@ class FlexSections:
 
     def finish_actions(self) -> None:
         """A split whose legs are two instruments moved the holding to a new one: the units are replaced,
-        not added.
+        not added. Units taken away beside others that come are exchanged; alone, who is short owes them.
         """
         rows = self._statement.transactions
         for legs in self._actions.values():
+            gone = [index for index in legs if (rows[index].quantity or 0) < 0 and rows[index].kind in ADDED]
+            if any((rows[index].quantity or 0) > 0 for index in legs):
+                for index in gone:
+                    rows[index] = replace(rows[index], kind="merger")
             if len(legs) < 2 or any(rows[index].kind != "split" for index in legs):
                 continue
             names = {_name(rows[index]) for index in legs}
