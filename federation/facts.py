@@ -132,7 +132,7 @@ def resolve(user_id: UUID) -> Resolved:
     The number is read first: a fact that commits meanwhile makes the number at the end another one.
     """
     user = User.objects.get(pk=user_id)
-    contents = {content.id: content for content in map(_content, rows_of(CONTENTS, user=user_id))}
+    contents = {content.id: content for content in map(content_info, rows_of(CONTENTS, user=user_id))}
     pulled = {content.source for content in contents.values() if content.pulled}
     sources = {
         source: SourceInfo(source, kind, priority, name, pulled=source in pulled)
@@ -178,7 +178,7 @@ def resolve(user_id: UUID) -> Resolved:
     return resolved
 
 
-def _content(row: tuple[Any, ...]) -> ContentInfo:
+def content_info(row: tuple[Any, ...]) -> ContentInfo:
     values = list(row)
     values[9] = json.loads(values[9])
     values[12] = bool(values[12])

@@ -34,6 +34,8 @@ FIXES = {
     Finding.Kind.OPEN_CONFLICT: (RECONCILE,),
     Finding.Kind.MASS_WITHDRAWAL: (RECONCILE,),
     Finding.Kind.UNPRICED_HOLDING: (IMPORT,),
+    Finding.Kind.ROW_NOT_BOOKED: (RECONCILE,),
+    Finding.Kind.OPENING_LOTS_UNFIT: (RECONCILE,),
 }
 
 

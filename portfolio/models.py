@@ -289,8 +289,9 @@ class DailyValue(models.Model):
 
     value: of what is known, null where something is held and nothing known. external_flow: over the account's border,
     in kind at the close. transfer_flow: the part of it that stays inside the portfolio (paired transfers). border_flow:
-    between what is measured and holdings without a value, which returns count as external too. income, fees and taxes
-    are gross. Its keys are not looked up again, as those of RealizedGain.
+    between what is measured and holdings without a value, which returns count as external too. in_transit: what legs of
+    paired transfers have on the way, in no account's value and in the total's. payments: the part of external_flow, as
+    a positive amount, that the user called payments. income, fees and taxes are gross. Its keys are not looked up again, as those of RealizedGain.
     """
 
     user = models.ForeignKey(
@@ -305,6 +306,8 @@ class DailyValue(models.Model):
     external_flow = MoneyField(default=0)
     transfer_flow = MoneyField(default=0)
     border_flow = MoneyField(default=0)
+    in_transit = MoneyField(default=0)
+    payments = MoneyField(default=0)
     dividends = MoneyField(default=0)
     interest = MoneyField(default=0)
     income = MoneyField(default=0)  # dividends, interest and rewards
@@ -355,6 +358,8 @@ class Finding(models.Model):
         UNPRICED_HOLDING = "unpriced_holding"
         CASH_EQUATION = "cash_equation"
         MANUAL_ON_OWNED_DAY = "manual_on_owned_day"
+        ROW_NOT_BOOKED = "row_not_booked"
+        OPENING_LOTS_UNFIT = "opening_lots_unfit"
 
     class Severity(models.TextChoices):
         CRITICAL = "critical"  # figures are wrong until it is mended

@@ -423,12 +423,20 @@ class Seen:
                 "row": {
                     name
                     for row in one.rows
-                    if row["type"] == "transaction"
-                    for name in self.names.uids.get(UUID(row["id"]), ())
+                    for name in self._named_row(row)
                 },
             }
             for one in Finding.objects.filter(user=self.user, kind__in=kinds)
         ]
+
+    def _named_row(self, row: dict[str, str]) -> set[str]:
+        """What a row that a finding names is called: of the ledger, or of a source where it is not booked."""
+        if row["type"] == "transaction":
+            return self.names.uids.get(UUID(row["id"]), set())
+        if row["type"] == "row":
+            source, _, identity = row["id"].partition(":")
+            return self.names.rows.get((UUID(source), identity), set())
+        return set()
 
     def accounts(self) -> list[Shown]:
         return [

@@ -8,10 +8,11 @@ from uuid import UUID
 from django.db.models import F
 
 from accounts.models import User
-from portfolio import findings
+from portfolio import findings, statement_findings
 from portfolio.derived_ids import derived_uuid
 from portfolio.models import Finding
 from portfolio.selectors import finding_facts as facts
+from portfolio.selectors import statement_facts
 from stackmotive.common.money import MONEY_QUANTUM
 from stackmotive.common.problems import NotFound
 
@@ -62,6 +63,8 @@ def drafts(*, user: User, today: dt.date) -> list[findings.Draft]:
         *findings.conflicts(facts.open_conflicts(user)),
         *findings.cash_equation(facts.doubtful_trades(user, today=today)),
         *findings.by_hand_on_owned_days(facts.by_hand(user)),
+        *statement_findings.rows_not_booked(statement_facts.not_booked(user)),
+        *statement_findings.opening_lots_unfit(statement_facts.unfit_lots(user)),
     ]
 
 
