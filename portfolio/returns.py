@@ -465,6 +465,13 @@ def alpha(returns: Floats, benchmark: Floats, *, periods_per_year: int, risk_fre
         return _figure(float(np.power(1 + excess, periods_per_year)) - 1)
 
 
+def tracking_error(returns: Floats, benchmark: Floats, *, periods_per_year: int) -> Figure[float]:
+    """Standard deviation of the difference to the benchmark, n - 1, a year."""
+    if returns.size < 2:
+        return Figure(None, "too_few_observations")
+    return volatility(returns - benchmark, periods_per_year=periods_per_year)
+
+
 def information_ratio(returns: Floats, benchmark: Floats, *, periods_per_year: int | None = None) -> Figure[float]:
     """Mean over standard deviation of the difference to the benchmark; a year where periods are given."""
     if returns.size < 2:

@@ -8,7 +8,9 @@ from federation.models import BrokerAccount
 from federation.selectors import instruments
 from portfolio.api.serializers import CurrencyField
 from portfolio.selectors import BREAKDOWNS
+from portfolio.valuation_day import valuation_day
 from stackmotive.common.fields import DayField, NumberField, OwnedRelatedField
+from stackmotive.common.page_filters import PERIODS, start_of
 
 
 class ScopeQuery(serializers.Serializer[Any]):
@@ -27,16 +29,16 @@ class AllocationQuery(ScopeQuery):
     by = serializers.ChoiceField(sorted(BREAKDOWNS), default="kind")
 
 
-class PerformanceQuery(serializers.Serializer[Any]):
-    """The period from the close of `from` to the close of `to`."""
+RANGES = sorted({one.code for one in PERIODS} | {"6m", "max"})
+
+
+class PeriodQuery(serializers.Serializer[Any]):
+    """The period from the close of `from` to the close of `to`, or a `range` up to the valuation day."""
 
     account = OwnedRelatedField(queryset=BrokerAccount.objects.all(), required=False)
     to = DayField(required=False)
     currency = CurrencyField(required=False)
-    instrument = serializers.UUIDField(required=False, help_text="A holding alone: what trades pay are its flows.")
-    benchmark = serializers.UUIDField(required=False, help_text="An instrument: its closes give beta.")
-    series = serializers.ChoiceField(["objects", "columns"], default="objects")
-    points = serializers.IntegerField(min_value=2, max_value=2000, required=False)
+    range = serializers.ChoiceField(RANGES, required=False, help_text="In place of `from` and `to`.")
 
     def get_fields(self) -> dict[str, Any]:
         return super().get_fields() | {"from": DayField(required=False)}
@@ -44,11 +46,25 @@ class PerformanceQuery(serializers.Serializer[Any]):
     def validate(self, values: dict[str, Any]) -> dict[str, Any]:
         if values.get("from") and values.get("to") and values["from"] > values["to"]:
             raise serializers.ValidationError({"to": "The period ends before it starts."})
+        asked = values.pop("range", None)
+        if asked and (values.get("from") or values.get("to")):
+            raise serializers.ValidationError({"range": "Give a range, or the days; not both."})
+        start = start_of(asked, valuation_day(self.context["request"].user)) if asked else None
+        return values | ({"from": start} if start else {})
+
+
+class PerformanceQuery(PeriodQuery):
+    instrument = serializers.UUIDField(required=False, help_text="A holding alone: what trades pay are its flows.")
+    benchmark = serializers.UUIDField(required=False, help_text="An instrument: its closes give beta.")
+    series = serializers.ChoiceField(["objects", "columns"], default="objects")
+    points = serializers.IntegerField(min_value=2, max_value=2000, required=False)
+
+    def validate(self, values: dict[str, Any]) -> dict[str, Any]:
         for name in ("benchmark", "instrument"):
             asked = values.get(name)
             if asked and not instruments(self.context["request"].user).filter(pk=asked).exists():
                 raise serializers.ValidationError({name: "Nothing of yours has this id."})
-        return values
+        return super().validate(values)
 
 
 def unknown(field: type[serializers.Field[Any, Any, Any, Any]] = NumberField) -> Any:
@@ -80,8 +96,10 @@ class SummarySerializer(StandingSerializer):
     currency = serializers.CharField()
     market_value = unknown()
     cash = unknown()
+    in_transit = NumberField(help_text="On its way between two of the caller's accounts: in the total, in no account.")
     total_value = unknown()
     net_contribution = NumberField()
+    payments = NumberField(help_text="What the caller called payments: a part of what left, as a positive amount.")
     total_gain = unknown()
     realized_gain = NumberField()
     unrealized_gain = unknown()
@@ -164,6 +182,14 @@ class PointSerializer(serializers.Serializer[Any]):
     twr_index = NumberField()
 
 
+class BenchmarkSerializer(serializers.Serializer[Any]):
+    """basis: what its closes hold; `price` is without dividends."""
+
+    instrument = serializers.UUIDField()
+    symbol = serializers.CharField()
+    basis = serializers.CharField()
+
+
 class PerformanceSerializer(StandingSerializer):
     """Returns are fractions (0.1 is +10 %). `?series=columns` answers `series` as one list per member."""
 
@@ -180,11 +206,21 @@ class PerformanceSerializer(StandingSerializer):
     sortino = unknown()
     max_drawdown = DrawdownSerializer()
     calmar = unknown()
+    omega = unknown()
+    downside_deviation = unknown()
+    benchmark = BenchmarkSerializer(allow_null=True)
     beta = unknown()
+    alpha = unknown()
+    tracking_error = unknown()
+    information_ratio = unknown()
     var_95 = unknown()
     cvar_95 = unknown()
     n_obs = serializers.IntegerField()
     periods_per_year = serializers.IntegerField()
+    method = serializers.DictField(
+        child=serializers.CharField(), help_text="What the returns are: method, net and gross of which costs, of what."
+    )
+    adjustments_ratio = unknown()
     reasons = serializers.DictField(child=serializers.CharField())
     series = PointSerializer(many=True)
 

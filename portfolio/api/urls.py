@@ -5,6 +5,7 @@ from rest_framework.routers import SimpleRouter
 
 from portfolio.api import (
     action_views,
+    analysis_views,
     explain_views,
     figure_views,
     finding_views,
@@ -34,6 +35,11 @@ urlpatterns = [
     path("summary/", figure_views.SummaryView.as_view(), name="api-summary"),
     path("performance/", figure_views.PerformanceView.as_view(), name="api-performance"),
     path("explain/", explain_views.ExplainView.as_view(), name="api-explain"),
+    path("performance/months/", analysis_views.MonthsView.as_view(), name="api-months"),
+    path("performance/contribution/", analysis_views.ContributionView.as_view(), name="api-contribution"),
+    path("trading-metrics/", analysis_views.TradingMetricsView.as_view(), name="api-trading-metrics"),
+    path("risk/", analysis_views.RiskView.as_view(), name="api-risk"),
+    path("risk/summary/", analysis_views.RiskSummaryView.as_view(), name="api-risk-summary"),
     path("changes/", known_at.ChangesView.as_view(), name="api-changes"),
     path("known-answers/<str:id>/", known_at.KnownAnswerView.as_view(), name="api-known-answer"),
     path("allocation/", figure_views.AllocationView.as_view(), name="api-allocation"),

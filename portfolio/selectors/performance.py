@@ -10,17 +10,26 @@ from uuid import UUID
 import numpy as np
 
 from accounts.models import User
-from federation.models import InstrumentKind, Listing
+from federation.models import Listing
+from federation.selectors import instruments
 from portfolio import returns
-from portfolio.models import ValueSeries
 from portfolio.returns import DayValue, Figure
+from portfolio.selectors.measured import Measured, measured
+from portfolio.selectors.positions import positions
 from portfolio.selectors.prices import packed_closes
 from portfolio.selectors.rates import rate_table
-from portfolio.selectors.scope import account_filter, exchange, standing
-from portfolio.selectors.value_series import day_values
-from portfolio.series import Closes, Floats, chart_places, unpack, window
+from portfolio.selectors.scope import standing
+from portfolio.series import Closes, Floats, chart_places, window
 
 PLACES = Decimal(1).scaleb(-10)
+AGAINST = ("beta", "alpha", "tracking_error", "information_ratio")
+METHOD = {
+    "twr": "time-weighted, daily, flows at the end of their day",
+    "xirr": "money-weighted, annual, days over 365",
+    "net_of": "fees and taxes that sources state, of trades and apart",
+    "gross_of": "your own income tax and what funds charge inside",
+    "scope": "portfolio",
+}
 BEYOND_MEANING = Decimal(10) ** 18  # an annual rate of days on which a little became much
 
 
@@ -61,11 +70,19 @@ class Performance:
     sortino: Decimal | None
     max_drawdown: Drawdown
     calmar: Decimal | None
+    omega: Decimal | None
+    downside_deviation: Decimal | None
+    benchmark: dict[str, Any] | None
     beta: Decimal | None
+    alpha: Decimal | None
+    tracking_error: Decimal | None
+    information_ratio: Decimal | None
     var_95: Decimal | None
     cvar_95: Decimal | None
     n_obs: int
     periods_per_year: int
+    method: dict[str, str]
+    adjustments_ratio: Decimal | None
     as_of: dt.date
     ledger_version: int
     is_stale: bool
@@ -93,8 +110,8 @@ def performance(
     benchmark: an instrument the user may see; its closes in the same currency give beta.
     """
     now = standing(user=user)
-    rate = exchange(user=user, currency=currency)
-    days = day_values(user=user, account=account, start=start, end=end, rate=rate, instrument=instrument)
+    over = measured(user=user, account=account, currency=currency, start=start, end=end, instrument=instrument)
+    days, observed, periods, span = over.days, over.observed, over.periods, over.span
     reasons: dict[str, str] = {}
 
     def figure(name: str, found: Figure[Any]) -> Decimal | None:
@@ -102,32 +119,29 @@ def performance(
             reasons[name] = found.reason or "unknown"
             return None
         value = found.value if isinstance(found.value, Decimal) else Decimal(repr(found.value))
-        if not value.is_finite() or abs(value) >= BEYOND_MEANING:
-            reasons[name] = "out_of_range"
-            return None
         return value.quantize(PLACES)
 
-    span = (days[-1].day - days[0].day).days if days else 0
-    daily = returns.daily_returns(days)
-    moved = [one.value for one in daily]
-    observed, periods = returns.statistics_returns(
-        [one.day for one in days[1:]], moved, crypto_ratio=_crypto_ratio(user, account, days)
-    )
     twr = returns.time_weighted_return(days) if days else Figure(None, "no_value")
-    index = returns.growth_index(days)
+    index = over.index
     fall = returns.drawdown([one.day for one in days], index)
-    beta: Figure[float] = Figure(None, "no_benchmark_variance")
+    against: dict[str, Figure[float]] = dict.fromkeys(AGAINST, Figure(None, "no_benchmark_variance"))
     if benchmark is None:
-        reasons["beta"] = "no_benchmark"
+        reasons |= dict.fromkeys(AGAINST, "no_benchmark")
     elif len(days) > 1:
-        beta = returns.beta(*returns.paired(moved, _benchmark_returns(user, benchmark, days, rate.currency)))
+        pair = _paired(over, _benchmark_returns(user, benchmark, days, over.rate.currency))
+        against = {
+            "beta": returns.beta(*pair),
+            "alpha": returns.alpha(*pair, periods_per_year=periods),
+            "tracking_error": returns.tracking_error(*pair, periods_per_year=periods),
+            "information_ratio": returns.information_ratio(*pair, periods_per_year=periods),
+        }
     shown = range(len(days))
     if points is not None and len(days) > points:
         worth = np.array([np.nan if one.value is None else float(one.value) for one in days])
         shown = chart_places(worth, points=points).tolist()
     yearly = returns.annualized(twr.value, days=span) if twr.value is not None else twr
     return Performance(
-        currency=rate.currency,
+        currency=over.rate.currency,
         start=days[0].day if days else start,
         end=days[-1].day if days else end,
         twr=figure("twr", twr),
@@ -142,11 +156,16 @@ def performance(
         sortino=figure("sortino", returns.sortino(observed, periods_per_year=periods)),
         max_drawdown=Drawdown(figure("max_drawdown", fall.value), fall.peak_on, fall.trough_on, fall.recovered_on),
         calmar=figure("calmar", returns.unless_short(returns.calmar(observed, periods_per_year=periods), days=span)),
-        beta=None if benchmark is None else figure("beta", beta),
+        omega=figure("omega", returns.omega(observed)),
+        downside_deviation=figure("downside_deviation", returns.downside_deviation(observed, periods_per_year=periods)),
+        benchmark=None if benchmark is None else _named(user, benchmark),
+        **{name: None if benchmark is None else figure(name, found) for name, found in against.items()},
         var_95=figure("var_95", returns.value_at_risk(observed)),
         cvar_95=figure("cvar_95", returns.conditional_value_at_risk(observed)),
         n_obs=int(observed.size),
         periods_per_year=periods,
+        method=METHOD | ({"scope": "holding"} if instrument else {}),
+        adjustments_ratio=_adjustments_ratio(user, account, instrument),
         as_of=now.valued_on,
         ledger_version=now.ledger_version,
         is_stale=now.is_stale,
@@ -173,22 +192,40 @@ def _xirr(days: Sequence[DayValue]) -> Figure[float]:
     return returns.xirr(flows)
 
 
-def _crypto_ratio(user: User, account: UUID | None, days: Sequence[DayValue]) -> float:
-    """Share of crypto in the mean value of the period, in base currency."""
-    if not days:
-        return 0.0
-    first, last = days[0].day, days[-1].day
-    crypto = ValueSeries.objects.visible_to(user).filter(
-        instrument__kind=InstrumentKind.CRYPTO, **account_filter(account)
+def _paired(over: Measured, benchmark: Sequence[float]) -> tuple[Floats, Floats]:
+    """Own and benchmark's returns of the statistics days on which both are known."""
+    own = np.array([np.nan if one is None else float(one) for one in over.moved])
+    other = np.array(benchmark)
+    known = ~np.isnan(own) & ~np.isnan(other)
+    days = [one.day for one, is_known in zip(over.days[1:], known, strict=True) if is_known]
+    folded = [
+        returns.statistics_returns(days, column[known].tolist(), crypto_ratio=over.crypto_ratio)[0]
+        for column in (own, other)
+    ]
+    return folded[0], folded[1]
+
+
+def _named(user: User, benchmark: UUID) -> dict[str, Any]:
+    """The benchmark, and what its closes are: prices without dividends."""
+    symbol = instruments(user).filter(pk=benchmark).values_list("symbol", flat=True).first()
+    return {"instrument": benchmark, "symbol": symbol or "", "basis": "price"}
+
+
+def _adjustments_ratio(user: User, account: UUID | None, instrument: UUID | None) -> Decimal | None:
+    """Share of today's value that rests on reports which no row explains; None where nothing has a value."""
+    rows = [row for row in positions(user=user, account=account) if instrument in (None, row.instrument)]
+    total = sum((abs(row.market_value_base) for row in rows if row.market_value_base is not None), Decimal(0))
+    if not total:
+        return None
+    adjusted = sum(
+        (
+            min(abs(row.unexplained_quantity / row.quantity), Decimal(1)) * abs(row.market_value_base)
+            for row in rows
+            if row.market_value_base is not None and row.quantity
+        ),
+        Decimal(0),
     )
-    total = np.zeros((last - first).days + 1)
-    for stored_from, packed in crypto.values_list("first_day", "value"):
-        total += np.nan_to_num(window(unpack(packed), stored_from=stored_from, first_day=first, last_day=last))
-    if not total.any():
-        return 0.0
-    worth = np.array([0.0 if one.value is None else float(one.value) for one in days])
-    mean = float(worth.mean())
-    return float(total.mean()) / mean if mean > 0 else 0.0
+    return (adjusted / total).quantize(PLACES)
 
 
 def _benchmark_returns(user: User, instrument: UUID, days: Sequence[DayValue], currency: str) -> list[float]:

@@ -57,7 +57,7 @@ def start_of(code: str, today: date) -> date | None:
             return today - timedelta(days=7)
         case "ytd":
             return date(today.year - 1, 12, 31)  # the last close of the old year is where the year starts
-        case "1m" | "3m":
+        case "1m" | "3m" | "6m":
             return months_before(today, int(code[0]))
         case "1y" | "5y":
             return months_before(today, 12 * int(code[0]))
