@@ -87,6 +87,9 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
     def get_inlines(self, request: HttpRequest, obj: User | None) -> Any:
         return self.inlines if obj else ()
 
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return False  # facts of theirs are not the application's to delete: a person is deactivated
+
     @admin.display(description="Effective tier", ordering="highest_tier")
     def effective(self, user: Any) -> str:
         return Tier(user.highest_tier).label

@@ -23,7 +23,8 @@ def create_account(*, user: User, institution: str = "", **values: Any) -> Broke
     """A new account. values: of DETAILS and SETTINGS; institution: its name, known or new."""
     account = BrokerAccount(user=user, institution=institution_named(institution), **values)
     account.save(force_insert=True)
-    _record(account, {name: getattr(account, name) for name in (*DETAILS, *SETTINGS)})
+    number = next_fact_number(user_id=user.pk, cause=CAUSE)
+    _record(account, {name: getattr(account, name) for name in (*DETAILS, *SETTINGS)}, number=number)
     announce_facts(user_id=user.pk)
     return account
 
@@ -32,16 +33,17 @@ def update_account(*, account: BrokerAccount, institution: str | None = None, **
     """Change an account. A changed setting makes the ledger of the account be computed again."""
     with transaction.atomic():
         account = BrokerAccount.objects.select_for_update(of=("self",)).get(pk=account.pk)
-        changed = {name: value for name, value in values.items() if getattr(account, name) != value}
-        originals = {name: getattr(account, name) for name in changed}
-        for name, value in changed.items():
-            setattr(account, name, value)
         if institution is not None:
-            account.institution = institution_named(institution)
-        account.save(update_fields=[*changed, "institution"])
+            values["institution"] = institution_named(institution)
+        changed = {name: value for name, value in values.items() if getattr(account, name) != value}
         if changed:
-            _record_originals(account, originals)
-            _record(account, changed)
+            number = next_fact_number(user_id=account.user_id, cause=CAUSE)  # what it was is kept until this number
+            told = {name: value for name, value in changed.items() if name != "institution"}
+            _record(account, {name: getattr(account, name) for name in told if not _is_told(account, name)}, number=0)
+            _record(account, told, number=number)
+            for name, value in changed.items():
+                setattr(account, name, value)
+            account.save(update_fields=list(changed))
     if changed:
         reconcile(account.user_id, cause=CAUSE)
     return account
@@ -55,9 +57,11 @@ def delete_account(*, account: BrokerAccount) -> None:
         raise AccountClaimed(
             "Undo the imports and delete the rows by hand that belong to it first, or ignore their reference."
         )
+    next_fact_number(user_id=account.user_id, cause=CAUSE)  # until which it was known
     AccountLink.objects.filter(account=account).delete()
     AccountLink.objects.filter(automatic=account).delete()
     account.delete()
+    announce_facts(user_id=account.user_id)
 
 
 def institution_named(name: str) -> Institution | None:
@@ -68,18 +72,12 @@ def institution_named(name: str) -> Institution | None:
     return Institution.objects.get_or_create(slug=slug, defaults={"name": name.strip()[:100]})[0]
 
 
-def _record_originals(account: BrokerAccount, values: dict[str, Any]) -> None:
+def _is_told(account: BrokerAccount, name: str) -> bool:
     """What an account was made with counts until the first change, also where it was made without a word of the user."""
-    told = set(AccountSetting.objects.filter(account=account).values_list("key", flat=True))
-    AccountSetting.objects.bulk_create(
-        AccountSetting(account=account, key=name, value=value, number=0)
-        for name, value in values.items()
-        if name not in told
-    )
+    return AccountSetting.objects.filter(account=account, key=name).exists()
 
 
-def _record(account: BrokerAccount, values: dict[str, Any]) -> None:
-    number = next_fact_number(user_id=account.user_id, cause=CAUSE)
+def _record(account: BrokerAccount, values: dict[str, Any], *, number: int) -> None:
     AccountSetting.objects.bulk_create(
         AccountSetting(account=account, key=name, value=value, number=number) for name, value in values.items()
     )

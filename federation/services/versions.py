@@ -16,6 +16,7 @@ from federation.models import (
     AccountLink,
     AccountSetting,
     BrokerAccount,
+    FormerName,
     Institution,
     Instrument,
     InstrumentIdentifier,
@@ -24,6 +25,7 @@ from federation.models import (
     LedgerVersion,
     Listing,
 )
+from federation.proposals import propose_accounts
 from federation.services.linking import link_transfers
 from federation.services.reconciliation import REBUILD, draft_of, write_draft
 from ingestion.models import Source, SourceSetting
@@ -83,6 +85,7 @@ def truth_then(moment: Moment) -> Iterator[User]:
         _shadow_truth(moment)
         resolved, facts, draft = draft_of(moment.user_id)
         write_draft(resolved, facts, draft)
+        propose_accounts(moment.user_id, [about.account.id for about in facts.accounts])
         link_transfers(moment.user_id, resolved.decisions)
         LedgerState.objects.create(
             user_id=moment.user_id,
@@ -134,15 +137,37 @@ def _shadow_truth(moment: Moment) -> None:
     columns = ("name", "reference", "currency", "kind", "tracking", "cash_mode", "cost_basis_method")
     settings = {name: _setting(AccountSetting, "account_id", name, moment, cast="text") for name in columns}
     settings["allows_short"] = _setting(AccountSetting, "account_id", "allows_short", moment, cast="boolean")
-    shadow_table(BrokerAccount, where=own, replaced=settings)
-    shadow_table(AccountLink, where=sources)
-    shadow_table(InstrumentLink, where=sources)
-    shadow_table(Instrument, where=shared)
-    shadow_table(Listing, where=of_instrument)
-    shadow_table(InstrumentIdentifier, where=of_instrument)
+    shadow_table(BrokerAccount, rows=_named(BrokerAccount, moment), where=own, replaced=settings)
+    shadow_table(AccountLink, rows=_named(AccountLink, moment), where=sources)
+    shadow_table(InstrumentLink, rows=_named(InstrumentLink, moment), where=sources)
+    shadow_table(Instrument, rows=_named(Instrument, moment), where=shared)
+    shadow_table(Listing, rows=_named(Listing, moment), where=of_instrument)
+    shadow_table(InstrumentIdentifier, rows=_named(InstrumentIdentifier, moment), where=of_instrument)
     for model in apps.get_app_config("federation").get_models():
         if model not in NAMES and not is_numbered(model):
             shadow_table(model)
+
+
+def _named(model: type[models.Model], moment: Moment) -> sql.Composable:
+    """A table of names with each row as it stood before a later fact changed or removed it, those first.
+
+    Rows made later stay where none of that time takes their place: a fact that was read late finds the name that it was
+    given then.
+    """
+    return sql.SQL(
+        "(SELECT (jsonb_populate_record(t, o.before)).* FROM ("
+        "SELECT DISTINCT ON (f.row) f.row, f.before FROM {former} f WHERE f.user_id = {owner}"
+        ' AND f."table" = {name} AND f.until > {number} ORDER BY f.row, f.until, f.id'
+        ") o LEFT JOIN {table} t ON t.id::text = o.row"
+        " UNION ALL SELECT t.* FROM {table} t WHERE NOT EXISTS (SELECT 1 FROM {former} f WHERE f.user_id = {owner}"
+        ' AND f."table" = {name} AND f.row = t.id::text AND f.until > {number}))'
+    ).format(
+        table=real(model),
+        former=real(FormerName),
+        owner=sql.Literal(moment.user_id),
+        name=sql.Literal(model._meta.db_table),
+        number=sql.Literal(moment.fact_number),
+    )
 
 
 def _setting(model: type[models.Model], parent: str, key: str, moment: Moment, *, cast: str) -> sql.Composable:

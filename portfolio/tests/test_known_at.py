@@ -1,10 +1,7 @@
 """What was known at a time is answered again as it was answered then."""
 
 import datetime as dt
-import os
-from collections.abc import Callable
 from decimal import Decimal
-from random import Random
 from typing import Any
 
 import pytest
@@ -12,35 +9,17 @@ import time_machine
 from django.apps import apps
 from rest_framework.test import APIClient
 
-from accounts.facts import market_number, next_market_number
+from accounts.facts import market_number
 from accounts.models import User
-from accounts.services import change_settings
-from federation.models import BrokerAccount, Conflict, LedgerVersion, Listing
-from federation.services import reconcile, resolve_conflict
+from federation.models import LedgerVersion, Listing
+from federation.services import reconcile
 from federation.services.versions import is_numbered
-from federation.tests.factories import (
-    ACME,
-    BITCOIN,
-    GLOBEX,
-    balance,
-    cash_event,
-    covers,
-    make_source,
-    position,
-    split,
-    stage,
-    trade,
-    withdraw,
-)
-from ingestion.models import Content, Source
-from ingestion.services import update_source
 from portfolio import services, tasks
 from portfolio.models import Finding, KnownAnswer
 from portfolio.services import past
-from portfolio.tests.factories import make_rate
+from portfolio.tests.learner import BASE, book, new_account, signed_in
 
 pytestmark = pytest.mark.django_db
-BASE = "/api/portfolio/"
 START = dt.datetime(2024, 3, 1, 18, tzinfo=dt.UTC)
 
 
@@ -62,37 +41,9 @@ def known(client: APIClient, path: str, at: str) -> Any:
     return answer.json()
 
 
-def signed_in(user: User) -> APIClient:
-    """A client that stays logged in however far the clock travels."""
-    client = APIClient()
-    client.default_format = "json"
-    client.force_authenticate(user)
-    return client
-
-
 def settle(user: User) -> None:
     reconcile(user.pk)
     services.refresh(user_id=user.pk)
-
-
-def book(client: APIClient, account: str, /, **fields: Any) -> dict[str, Any]:
-    answer = client.post(
-        f"{BASE}transactions/",
-        {
-            "account": account, "kind": "buy", "instrument": {"symbol": "ACME", "kind": "equity", "currency": "USD"},
-            "trade_date": "2024-03-01", "quantity": "10", "price": "50", "currency": "USD",
-        }
-        | fields,
-    )  # fmt: skip
-    assert answer.status_code == 201, answer.content
-    body: dict[str, Any] = answer.json()
-    return body
-
-
-def new_account(client: APIClient, **fields: Any) -> str:
-    answer = client.post(f"{BASE}accounts/", {"name": "Main", "currency": "USD", "cash_mode": "tracked"} | fields)
-    assert answer.status_code == 201, answer.content
-    return str(answer.json()["id"])
 
 
 def test_an_answer_is_given_again_after_edits_and_new_prices(owner: User) -> None:
@@ -120,146 +71,6 @@ PATHS = (
     "summary/", "positions/", "lots/", "transactions/", "allocation/?by=currency", "performance/", "cash-balances/",
     "realized-gains/", "summary/?as_of=2024-02-29", "positions/?group_by=instrument&currency=EUR",
 )  # fmt: skip
-
-
-# --- many days of learning ----------------------------------------------------------
-
-IS_SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
-DAYS = 60 if IS_SOAK else 15
-ASKED_DAILY = (
-    "summary/", "positions/", "transactions/?page_size=500", "lots/", "performance/", "allocation/?by=account",
-    "realized-gains/", "cash-balances/",
-)  # fmt: skip
-NAMED = (ACME, GLOBEX, BITCOIN)
-
-
-class Learner:
-    """A user whose portfolio is told of in an order that has little to do with what happened."""
-
-    def __init__(self, user: User, random: Random) -> None:
-        self.user, self.random, self.client = user, random, signed_in(user)
-        self.account = new_account(self.client)
-        self.sources = [make_source(user, kind) for kind in ("csv", "ibkr_flex")]
-        self.typed: list[str] = []
-        self.learn: list[Callable[[dt.date], None]] = [
-            self.book, self.book, self.edit, self.delete, self.receive, self.receive, self.restate, self.take_back,
-            self.quote, self.quote_for_all, self.believe, self.set_account, self.set_user, self.decide,
-        ]  # fmt: skip
-
-    def past_day(self, today: dt.date) -> str:
-        return (today - dt.timedelta(days=self.random.randint(0, 50))).strftime("%m-%d")
-
-    def units(self) -> str:
-        return self.random.choice(("1", "2", "5", "-1", "0.5"))
-
-    def book(self, today: dt.date) -> None:
-        day, price = f"2024-{self.past_day(today)}", str(self.random.randint(40, 60))
-        self.typed.append(book(self.client, self.account, trade_date=day, price=price)["id"])
-
-    def edit(self, today: dt.date) -> None:
-        if self.typed:
-            address = f"{BASE}transactions/{self.random.choice(self.typed)}/"
-            assert self.client.patch(address, {"quantity": str(self.random.randint(1, 9))}).status_code in (200, 409)
-
-    def delete(self, today: dt.date) -> None:
-        if self.typed:
-            address = f"{BASE}transactions/{self.typed.pop(self.random.randrange(len(self.typed)))}/"
-            assert self.client.delete(address).status_code in (204, 409)
-
-    def receive(self, today: dt.date) -> None:
-        """A file: some rows, perhaps a whole window, a report, cash."""
-        days = sorted(self.past_day(today) for _ in range(3))
-        rows = [trade(day, self.units(), "50", of=self.random.choice(NAMED)) for day in days]
-        rows.append(cash_event(days[0], self.random.choice(("deposit", "dividend")), "100"))
-        if self.random.random() < 0.2:
-            rows.append(split(days[1], "2"))
-        coverage = [covers("transactions", days[0], days[-1])] if self.random.random() < 0.5 else []
-        reports = [position(days[-1], "7", of=self.random.choice(NAMED))] if self.random.random() < 0.4 else []
-        cash = [balance(days[-1], "250")] if self.random.random() < 0.3 else []
-        for report in reports:
-            coverage.append(covers("positions", days[-1], how="inferred" if report.quantity < 0 else "declared"))
-        coverage += [covers("cash", days[-1])] if cash else []
-        stage(self.random.choice(self.sources), rows=rows, positions=reports, cash=cash, coverage=coverage)
-
-    def restate(self, today: dt.date) -> None:
-        """The same window, told anew."""
-        day, later = sorted((self.past_day(today), self.past_day(today)))
-        stage(
-            self.random.choice(self.sources),
-            rows=[trade(day, "3", str(self.random.randint(45, 55)))],
-            coverage=[covers("transactions", day, later)],
-        )
-
-    def take_back(self, today: dt.date) -> None:
-        contents = list(Content.objects.filter(source__in=self.sources).order_by("pk"))
-        if contents:
-            withdraw(self.random.choice(contents))
-
-    def quote(self, today: dt.date) -> None:
-        listing = self._listing()
-        if listing is not None:
-            row = {"instrument": str(listing.instrument_id), "date": f"2024-{self.past_day(today)}", "currency": "USD"}
-            prices = [row | {"close": str(self.random.randint(30, 80))}]
-            assert self.client.post(f"{BASE}prices/", prices).status_code in (201, 400, 422)
-
-    def quote_for_all(self, today: dt.date) -> None:
-        listing = self._listing()
-        if listing is not None:
-            day = dt.date.fromisoformat(f"2024-{self.past_day(today)}")
-            rows = [(listing.pk, day, Decimal(self.random.randint(30, 80)))]
-            services.load_shared_prices(rows=rows, provider="test", basis="traded")
-
-    def _listing(self) -> Listing | None:
-        found = list(Listing.objects.filter(instrument__user=self.user).order_by("pk"))
-        return self.random.choice(found) if found else None
-
-    def believe(self, today: dt.date) -> None:
-        source = Source.objects.get(pk=self.random.choice(self.sources).pk)
-        values = {"priority": self.random.randint(1, 99), "enabled": self.random.random() < 0.8}
-        update_source(source=source, values=values)
-
-    def set_account(self, today: dt.date) -> None:
-        account = self.random.choice(list(BrokerAccount.objects.filter(user=self.user).order_by("pk")))
-        values = self.random.choice(
-            [{"name": f"Account {today}"}, {"cash_mode": self.random.choice(("tracked", "external"))},
-             {"cost_basis_method": self.random.choice(("lifo", "average", "fifo"))}, {"allows_short": True}]
-        )  # fmt: skip
-        assert self.client.patch(f"{BASE}accounts/{account.pk}/", values).status_code == 200
-
-    def set_user(self, today: dt.date) -> None:
-        self.user = change_settings(user=self.user, base_currency=self.random.choice(("USD", "EUR")))
-        self.client = signed_in(self.user)
-
-    def decide(self, today: dt.date) -> None:
-        conflict = Conflict.objects.filter(user=self.user, kind="only_in_one_source").order_by("key").first()
-        if conflict is not None:
-            resolve_conflict(conflict=conflict, action=self.random.choice(("book", "ignore")))
-
-    def answers(self) -> dict[str, Any]:
-        return {path: self.client.get(f"{BASE}{path}").json() for path in ASKED_DAILY}
-
-
-@pytest.mark.parametrize("seed", range(4 if IS_SOAK else 1))
-def test_each_day_is_answered_again_as_on_that_day(owner: User, seed: int) -> None:
-    random = Random(seed)
-    told: dict[str, dict[str, Any]] = {}
-    with time_machine.travel(START, tick=False) as clock:
-        next_market_number(cause="ecb_rates")
-        make_rate("EUR", "USD", "2024-01-02", "1.25")
-        learner = Learner(owner, random)
-        for _ in range(DAYS):
-            today = (START + dt.timedelta(days=len(told))).date()
-            for _ in range(random.randint(1, 4)):
-                clock.shift(dt.timedelta(seconds=1))
-                random.choice(learner.learn)(today)
-                reconcile(owner.pk)
-            settle(owner)
-            told[f"{today}T23:00:00Z"] = learner.answers()
-            clock.move_to(dt.datetime.combine(today + dt.timedelta(days=1), START.time(), dt.UTC))
-        for at, answers in told.items():
-            for path in ASKED_DAILY if IS_SOAK else ("summary/", *random.sample(ASKED_DAILY[1:], 2)):
-                assert known(learner.client, path, at) == answers[path], (at, path)
-    assert len({str(answers["summary/"]["total_value"]) for answers in told.values()}) > DAYS // 3
 
 
 # --- asking ----------------------------------------------------------

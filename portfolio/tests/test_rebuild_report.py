@@ -10,7 +10,7 @@ from federation.models import LedgerState, LedgerVersion, Transaction
 from federation.services import reconcile
 from portfolio import services
 from portfolio.models import Position
-from portfolio.tests.test_known_at import book, new_account, signed_in
+from portfolio.tests.learner import book, new_account, signed_in
 
 pytestmark = pytest.mark.django_db
 

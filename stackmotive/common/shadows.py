@@ -43,8 +43,11 @@ def shadow_table(
     *,
     where: sql.Composable | None = None,
     replaced: Mapping[str, sql.Composable] | None = None,
+    rows: sql.Composable | None = None,
 ) -> None:
-    """A table to be written, with the rows `where` holds copied into it; none without `where`."""
+    """A table to be written, with the rows `where` holds copied into it; none without `where`. rows: what stands in
+    for the stored rows, a query in parentheses with the table's columns; of two that exclude each other the first stays.
+    """
     table, names_values = sql.Identifier(model._meta.db_table), _columns(model, replaced or {})
     with connection.cursor() as cursor:
         cursor.execute(
@@ -53,7 +56,9 @@ def shadow_table(
         if where is None:
             return
         cursor.execute(
-            sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} t WHERE {}").format(table, *names_values, real(model), where)
+            sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} t WHERE {} ON CONFLICT DO NOTHING").format(
+                table, *names_values, rows or real(model), where
+            )
         )
         if isinstance(model._meta.pk, models.AutoField):  # ids of its own start again at 1
             cursor.execute(sql.SQL("SELECT COALESCE(MAX(id), 0) + 1 FROM {}").format(table))
