@@ -119,6 +119,9 @@ def performance(
             reasons[name] = found.reason or "unknown"
             return None
         value = found.value if isinstance(found.value, Decimal) else Decimal(repr(found.value))
+        if not value.is_finite() or abs(value) >= BEYOND_MEANING:
+            reasons[name] = "out_of_range"
+            return None
         return value.quantize(PLACES)
 
     twr = returns.time_weighted_return(days) if days else Figure(None, "no_value")
