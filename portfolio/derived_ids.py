@@ -8,8 +8,11 @@ def derived_uuid(first: UUID, *rest: object) -> UUID:
     """An id that follows from its parts: the time of `first` (a UUIDv7), the rest of the bits from a digest of all
     parts.
     """
-    digest = hashlib.sha256("\0".join(str(part) for part in (first, *rest)).encode()).digest()
-    number = int.from_bytes(first.bytes[:6] + digest[:10])
-    number = (number & ~(0xF << 76)) | (7 << 76)  # version 7
-    number = (number & ~(0x3 << 62)) | (2 << 62)  # variant of RFC 9562
-    return UUID(int=number)
+    return UUID(derived_id(str(first), *rest))
+
+
+def derived_id(first: str, *rest: object) -> str:
+    """The same as 32 hex digits. first: as str() writes a UUID."""
+    digest = hashlib.sha256("\0".join([first, *map(str, rest)]).encode()).hexdigest()
+    variant = "89ab"[int(digest[4], 16) & 3]  # of RFC 9562, where 7 is the version
+    return f"{first[:8]}{first[9:13]}7{digest[1:4]}{variant}{digest[5:20]}"

@@ -10,7 +10,7 @@ from decimal import Decimal, localcontext
 from typing import NamedTuple
 
 from portfolio.lot_matching import Pass
-from portfolio.lots import DIGITS, ZERO, Entry, LotResult, Method
+from portfolio.lots import DIGITS, Entry, LotResult, Method
 
 
 class Step(NamedTuple):

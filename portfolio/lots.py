@@ -45,7 +45,7 @@ class Entry:
     another currency; it decides the cost of a trade. fee_in_cash: False where the fee was paid apart (in
     another currency or coin) and is already converted. base_rate: base currency for one `currency` on the
     day, the recorded rate first; None is unknown. transfer_group: the link of paired transfer legs.
-    event_group: the legs of one corporate action.
+    event_group: the legs of one corporate action. acquired_on: where units that come in were bought before `day`.
     """
 
     id: str
@@ -63,6 +63,7 @@ class Entry:
     ratio: Decimal | None = None
     transfer_group: str | None = None
     event_group: str | None = None
+    acquired_on: date | None = None
 
 
 class Amounts(NamedTuple):

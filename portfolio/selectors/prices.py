@@ -1,13 +1,15 @@
 """Closes as a user sees them: one for each listing and day."""
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 from django.db import connection
+from psycopg import Cursor, sql
 
 from federation.models import InstrumentKind
 from portfolio.models import PriceSeries, ValuationSetting
@@ -30,12 +32,14 @@ LISTED_HORIZON = 7
 IN_FORCE = """
     SELECT DISTINCT ON (p.listing_id, p.date) p.listing_id, p.date, p.close, p.provider, p.number
     FROM portfolio_price p
-    WHERE p.listing_id = ANY(%(listings)s) AND (p.user_id IS NULL OR p.user_id = %(user)s)
+    WHERE {of} AND (p.user_id IS NULL OR p.user_id = %(user)s)
       AND (p.basis = 'traded' OR p.provider = 'demo') AND (%(until)s::date IS NULL OR p.date <= %(until)s::date)
     ORDER BY p.listing_id, p.date {direction},
       CASE WHEN p.provider = 'own' THEN 0 WHEN p.user_id IS NULL THEN 1 ELSE 2 END,
       COALESCE(array_position(%(shared)s, p.provider::text), 1000), p.number DESC, p.id DESC
 """
+OF_LISTINGS = "p.listing_id = ANY(%(listings)s)"
+OF_DAYS = "(p.listing_id, p.date) IN (SELECT * FROM unnest(%(listings)s::uuid[], %(days)s::date[]))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +67,8 @@ def closes_in_force(*, user_id: UUID | None, listing_ids: Collection[UUID]) -> d
 def last_closes(*, user_id: UUID, listing_ids: Collection[UUID], day: dt.date) -> dict[UUID, Close]:
     """The last close in force on or before `day` of each listing that has one."""
     found: dict[UUID, Close] = {}
-    statement = (
-        f"SELECT DISTINCT ON (listing_id) * FROM ({IN_FORCE.format(direction='DESC')}) t ORDER BY listing_id, date DESC"  # noqa: S608
-    )
+    closes = IN_FORCE.format(of=OF_LISTINGS, direction="DESC")
+    statement = f"SELECT DISTINCT ON (listing_id) * FROM ({closes}) t ORDER BY listing_id, date DESC"  # noqa: S608
     with connection.cursor() as cursor:
         cursor.execute(statement, _parameters(user_id, listing_ids, day))
         for listing, date, close, provider, _number in cursor.fetchall():
@@ -77,7 +80,7 @@ def _in_force(
     user_id: UUID | None, listing_ids: Collection[UUID], until: dt.date | None, direction: str
 ) -> list[tuple[UUID, dt.date, Decimal, str, int]]:
     with connection.cursor() as cursor:
-        cursor.execute(IN_FORCE.format(direction=direction), _parameters(user_id, listing_ids, until))
+        cursor.execute(IN_FORCE.format(of=OF_LISTINGS, direction=direction), _parameters(user_id, listing_ids, until))
         rows: list[tuple[UUID, dt.date, Decimal, str, int]] = cursor.fetchall()
         return rows
 
@@ -97,11 +100,34 @@ class PackedCloses:
 
 def packed_closes(*, user_id: UUID, listing_ids: Collection[UUID]) -> dict[UUID, PackedCloses]:
     """The kept series of each listing: the user's where they have prices of their own, else the shared one."""
-    found: dict[UUID, PackedCloses] = {}
-    rows = PriceSeries.objects.filter(listing_id__in=listing_ids)
-    shared_first = rows.filter(user=None).union(rows.filter(user_id=user_id), all=True)
-    for row in sorted(shared_first, key=lambda row: row.user_id is not None):
-        found[row.listing_id] = PackedCloses(row.first_day, unpack(row.closes), row.number)
+    statement = sql.SQL(
+        "SELECT DISTINCT ON (listing_id) listing_id, first_day, closes, number FROM {}"
+        " WHERE listing_id = ANY(%s) AND (user_id IS NULL OR user_id = %s) ORDER BY listing_id, user_id NULLS LAST"
+    ).format(sql.Identifier(PriceSeries._meta.db_table))
+    connection.ensure_connection()
+    with Cursor(connection.connection) as cursor:  # Django's own cannot fetch megabytes as they are, only as digits
+        cursor.execute(statement, [list(listing_ids), user_id], binary=True)
+        return {
+            listing: PackedCloses(first_day, unpack(closes), number)
+            for listing, first_day, closes, number in cursor.fetchall()
+        }
+
+
+def newest_closes(*, user_id: UUID, packed: Mapping[UUID, PackedCloses], day: dt.date) -> dict[UUID, Close]:
+    """As `last_closes`, of listings whose series are at hand: those tell the day of each, which is looked up alone."""
+    listings, days = [], []
+    for listing, kept in packed.items():
+        reaching = kept.closes[: max((day - kept.first_day).days + 1, 0)]
+        known = np.flatnonzero(~np.isnan(reaching))
+        if known.size:
+            listings.append(listing)
+            days.append(kept.first_day + dt.timedelta(days=int(known[-1])))
+    found: dict[UUID, Close] = {}
+    parameters = _parameters(user_id, listings, None) | {"days": days}
+    with connection.cursor() as cursor:
+        cursor.execute(IN_FORCE.format(of=OF_DAYS, direction="ASC"), parameters)
+        for listing, date, close, provider, _number in cursor.fetchall():
+            found[listing] = Close(date, close, provider)
     return found
 
 

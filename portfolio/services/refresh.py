@@ -15,6 +15,7 @@ from django.db.models import F, Q
 from accounts.facts import market_number
 from accounts.models import User
 from federation.models import Conflict, LedgerState
+from federation.services.reconciliation import without_collection
 from federation.services.versions import take_market_version
 from ingestion.models import Content
 from ingestion.services import finish_runs
@@ -40,7 +41,8 @@ def refresh(*, user_id: UUID, everything: bool = False) -> bool:
     """
     worked = False
     while True:
-        since, version, done = _refresh_once(user_id=user_id, everything=everything)
+        with without_collection():
+            since, version, done = _refresh_once(user_id=user_id, everything=everything)
         if not done:
             break
         worked, everything = True, False
