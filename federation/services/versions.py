@@ -148,26 +148,30 @@ def _shadow_truth(moment: Moment) -> None:
             shadow_table(model)
 
 
-def _named(model: type[models.Model], moment: Moment) -> sql.Composable:
-    """A table of names with each row as it stood before a later fact changed or removed it, those first.
+def _named(model: type[models.Model], moment: Moment) -> tuple[sql.Composable, sql.Composable]:
+    """Rows of names as they stood before a later fact changed or removed them, then all that were not touched since.
 
     Rows made later stay where none of that time takes their place: a fact that was read late finds the name that it was
     given then.
     """
-    return sql.SQL(
+    names = {
+        "table": real(model),
+        "former": real(FormerName),
+        "owner": sql.Literal(moment.user_id),
+        "name": sql.Literal(model._meta.db_table),
+        "number": sql.Literal(moment.fact_number),
+    }
+    former = sql.SQL(
         "(SELECT (jsonb_populate_record(t, o.before)).* FROM ("
         "SELECT DISTINCT ON (f.row) f.row, f.before FROM {former} f WHERE f.user_id = {owner}"
         ' AND f."table" = {name} AND f.until > {number} ORDER BY f.row, f.until, f.id'
-        ") o LEFT JOIN {table} t ON t.id::text = o.row"
-        " UNION ALL SELECT t.* FROM {table} t WHERE NOT EXISTS (SELECT 1 FROM {former} f WHERE f.user_id = {owner}"
-        ' AND f."table" = {name} AND f.row = t.id::text AND f.until > {number}))'
-    ).format(
-        table=real(model),
-        former=real(FormerName),
-        owner=sql.Literal(moment.user_id),
-        name=sql.Literal(model._meta.db_table),
-        number=sql.Literal(moment.fact_number),
+        ") o LEFT JOIN {table} t ON t.id::text = o.row)"
     )
+    untouched = sql.SQL(
+        "(SELECT t.* FROM {table} t WHERE NOT EXISTS (SELECT 1 FROM {former} f WHERE f.user_id = {owner}"
+        ' AND f."table" = {name} AND f.row = t.id::text AND f.until > {number}))'
+    )
+    return former.format(**names), untouched.format(**names)
 
 
 def _setting(model: type[models.Model], parent: str, key: str, moment: Moment, *, cast: str) -> sql.Composable:

@@ -4,7 +4,7 @@ PostgreSQL looks into the temporary schema first, so code that names no schema r
 nothing of it. No lock of the real tables is held, other connections see nothing, and the rollback removes all of it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from django.db import connection, models, transaction
@@ -43,10 +43,12 @@ def shadow_table(
     *,
     where: sql.Composable | None = None,
     replaced: Mapping[str, sql.Composable] | None = None,
-    rows: sql.Composable | None = None,
+    rows: Sequence[sql.Composable] = (),
 ) -> None:
-    """A table to be written, with the rows `where` holds copied into it; none without `where`. rows: what stands in
-    for the stored rows, a query in parentheses with the table's columns; of two that exclude each other the first stays.
+    """A table to be written, with the rows `where` holds copied into it; none without `where`.
+
+    rows: what stands in for the stored rows, each a query in parentheses with the table's columns; where a row of one
+    excludes a row of a later one, it stays.
     """
     table, names_values = sql.Identifier(model._meta.db_table), _columns(model, replaced or {})
     with connection.cursor() as cursor:
@@ -55,11 +57,12 @@ def shadow_table(
         )
         if where is None:
             return
-        cursor.execute(
-            sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} t WHERE {} ON CONFLICT DO NOTHING").format(
-                table, *names_values, rows or real(model), where
+        for found in rows or (real(model),):
+            cursor.execute(
+                sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} t WHERE {} ON CONFLICT DO NOTHING").format(
+                    table, *names_values, found, where
+                )
             )
-        )
         if isinstance(model._meta.pk, models.AutoField):  # ids of its own start again at 1
             cursor.execute(sql.SQL("SELECT COALESCE(MAX(id), 0) + 1 FROM {}").format(table))
             row = cursor.fetchone()
