@@ -50,7 +50,15 @@ class Change:
     is_whole: bool = False
 
 
-def changes_since(resolved: Resolved, *, since: int) -> dict[UUID, Change] | None:
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """By account; contents: all that arrived or were withdrawn, some of which name no account."""
+
+    accounts: dict[UUID, Change]
+    contents: frozenset[int]
+
+
+def changes_since(resolved: Resolved, *, since: int) -> Changes | None:
     """Accounts whose facts have changed after number `since`; null where that cannot be told and all must be
     computed.
     """
@@ -73,7 +81,7 @@ def changes_since(resolved: Resolved, *, since: int) -> dict[UUID, Change] | Non
         if "reference" in decision.keys or decision.kind in OF_INSTRUMENTS:
             return None
         _add_decision(found, decision, named)
-    return _of_wholes(resolved, found)
+    return Changes(_of_wholes(resolved, found), frozenset(changed))
 
 
 def _of_wholes(resolved: Resolved, found: Mapping[UUID, Change]) -> dict[UUID, Change]:

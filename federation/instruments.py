@@ -61,6 +61,11 @@ class InstrumentPlan:
                 meant = then
         return meant
 
+    def meanings(self, naming: Naming) -> list[Meaning]:
+        """All that a naming means, whenever."""
+        first = [self.namings[naming]] if naming in self.namings else []
+        return first + [then for _, then in self.later.get(naming, ())]
+
 
 @dataclass(slots=True)
 class KnownInstruments:

@@ -38,7 +38,7 @@ BALANCE_COLUMNS = (
 )  # fmt: skip
 CONFLICT_COLUMNS = (
     "id", "user_id", "kind", "key", "account_id", "instrument_id", "candidates", "winner", "rule", "status",
-    "difference", "effect_base",
+    "difference", "difference_currency", "effect_base",
 )  # fmt: skip
 HASH_MODULUS = 1 << 256
 ROW_DAY = TRANSACTION_COLUMNS.index("trade_date")
@@ -101,36 +101,86 @@ BALANCES = Table(
 CONFLICTS = Table("federation_conflict", CONFLICT_COLUMNS, ("id",), "account_id", json=("candidates",))
 
 
-def stored_rows(table: Table, accounts: Collection[UUID]) -> dict[Hashable, Row]:
-    """The rows of `accounts` as they stand."""
-    scope = table.scope if "." in table.scope else f"x.{table.scope}"
-    columns = sql.SQL(", ").join(sql.SQL("x.{}").format(sql.Identifier(name)) for name in table.columns)
-    statement = sql.SQL("SELECT {} FROM {} x {} WHERE {} = ANY(%s)").format(
-        columns,
-        sql.Identifier(table.name),
-        sql.SQL(table.joined),
-        sql.SQL(scope),
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which stored rows a run stands for: all of `accounts`, and single rows of other accounts of `user`.
+
+    conflicts: their keys.
+    """
+
+    user: UUID
+    accounts: Collection[UUID] = ()
+    transactions: Collection[UUID] = ()
+    staged: Collection[int] = ()
+    balances: Collection[tuple[UUID, UUID | None, str]] = ()  # account and holding
+    conflicts: Collection[str] = ()
+
+
+def joined_scope(scopes: Iterable[Scope], *, user: UUID) -> Scope:
+    """All that `scopes` stand for."""
+    listed = list(scopes)
+    return Scope(
+        user,
+        {account for one in listed for account in one.accounts},
+        {row for one in listed for row in one.transactions},
+        {row for one in listed for row in one.staged},
+        {holding for one in listed for holding in one.balances},
+        {key for one in listed for key in one.conflicts},
     )
-    with connection.cursor() as cursor:
-        cursor.execute(statement, [list(accounts)])
-        rows = cursor.fetchall()
-    numbers = [table.columns.index(name) for name in table.json]
-    if numbers:
-        rows = [
-            tuple(
-                json.loads(cell) if number in numbers and isinstance(cell, str) else cell
-                for number, cell in enumerate(row)
-            )
-            for row in rows
-        ]
+
+
+def stored_rows(table: Table, scope: Scope) -> dict[Hashable, Row]:
+    """The rows in `scope` as they stand."""
+    rows: list[Row] = []
+    if scope.accounts:
+        account = table.scope if "." in table.scope else f"x.{table.scope}"
+        rows += _read(table, sql.SQL("{} WHERE {} = ANY(%s)").format(sql.SQL(table.joined), sql.SQL(account)),
+                      [list(scope.accounts)])  # fmt: skip
+    if table is TRANSACTIONS and scope.transactions:
+        rows += _read(table, sql.SQL("WHERE x.id = ANY(%s)"), [list(scope.transactions)])
+    elif table is CLAIMS and scope.staged:
+        rows += _read(table, sql.SQL("WHERE x.staged_id = ANY(%s)"), [list(scope.staged)])
+    elif table is CONFLICTS and scope.conflicts:
+        rows += _read(table, sql.SQL("WHERE x.user_id = %s AND x.key = ANY(%s)"), [scope.user, list(scope.conflicts)])
+    elif table is BALANCES and scope.balances:
+        accounts, instruments, currencies = map(list, zip(*scope.balances, strict=True))
+        of_holdings = sql.SQL(
+            "JOIN unnest(%s::uuid[], %s::uuid[], %s::text[]) AS k(account, instrument, currency)"
+            " ON x.account_id = k.account AND x.currency = k.currency"
+            " AND x.instrument_id IS NOT DISTINCT FROM k.instrument"
+        )
+        rows += _read(table, of_holdings, [accounts, instruments, currencies])
+    rows = rows_with_json(table, rows)
     key = _key(table)
     return {key(row): row for row in rows}
 
 
-def compare(table: Table, rows: Iterable[Row], accounts: Collection[UUID]) -> Difference:
-    """What has to be written so that the stored rows of `accounts` are `rows`."""
+def rows_with_json(table: Table, rows: list[Row]) -> list[Row]:
+    """Rows as they were read, their JSON parsed."""
+    numbers = [table.columns.index(name) for name in table.json]
+    if not numbers:
+        return rows
+    return [
+        tuple(
+            json.loads(cell) if number in numbers and isinstance(cell, str) else cell for number, cell in enumerate(row)
+        )
+        for row in rows
+    ]
+
+
+def _read(table: Table, condition: sql.Composable, values: list[Any]) -> list[Row]:
+    columns = sql.SQL(", ").join(sql.SQL("x.{}").format(sql.Identifier(name)) for name in table.columns)
+    statement = sql.SQL("SELECT {} FROM {} x ").format(columns, sql.Identifier(table.name))
+    with connection.cursor() as cursor:
+        cursor.execute(statement + condition, values)
+        rows: list[Row] = cursor.fetchall()
+    return rows
+
+
+def compare(table: Table, rows: Iterable[Row], scope: Scope) -> Difference:
+    """What has to be written so that the stored rows in `scope` are `rows`."""
     key = _key(table)
-    before = stored_rows(table, accounts)
+    before = stored_rows(table, scope)
     wanted = {key(row): row for row in rows}
     inserted = {name: row for name, row in wanted.items() if name not in before}
     changed = {name: row for name, row in wanted.items() if name in before and before[name] != row}

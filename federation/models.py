@@ -370,18 +370,20 @@ class Conflict(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="conflicts")
     kind = models.CharField(max_length=30)  # quantity, cash, field, only_in_one_source, ambiguous, mass_withdrawal
     key = models.CharField(max_length=200)
-    account = models.ForeignKey(BrokerAccount, models.CASCADE, null=True, related_name="conflicts")
+    account = models.ForeignKey(BrokerAccount, models.CASCADE, null=True, related_name="conflicts", db_index=False)
     instrument = models.ForeignKey(Instrument, models.CASCADE, null=True, related_name="conflicts")
     candidates = models.JSONField()  # [{source, value, as_of}]
     winner = models.UUIDField(null=True)  # source
     rule = models.CharField(max_length=40, blank=True)
     status = models.CharField(max_length=10, choices=Status.choices)
     difference = RecordedField(null=True)  # between the winner and the farthest candidate, in units or currency
+    difference_currency = models.CharField(max_length=3, blank=True)  # "" = units
     effect_base = RecordedField(null=True)  # the same in base currency; null while unpriced
     objects = OwnedQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["user", "key"], name="conflict_once_per_key")]
+        indexes = [models.Index(fields=["account", "status", "effect_base"], name="conflict_by_weight")]
 
     def __str__(self) -> str:
         return f"{self.key} {self.status}"

@@ -1,7 +1,7 @@
 """Order of the ledger inside a day (DESIGN 5.10)."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -9,6 +9,7 @@ from uuid import UUID
 
 from federation.rows import LedgerRow
 
+ZERO = Decimal(0)
 CORPORATE_ACTIONS = frozenset(
     {"split", "spinoff", "merger", "symbol_change", "return_of_capital", "stock_dividend", "rights"}
 )
@@ -37,21 +38,31 @@ def order_days(rows: Sequence[LedgerRow], places: dict[UUID, Place]) -> list[Led
     held: dict[UUID, Decimal] = defaultdict(Decimal)
     ordered: list[LedgerRow] = []
     for day in sorted(days):
-        today = sorted(days[day], key=lambda row: _key(row, places[row.id]))
-        _inflows_first(today, places, held)
-        for position, row in enumerate(today):
-            row.position = position
+        today = order_day(days[day], places, held)
+        for row in today:
             if row.instrument and row.quantity:
                 held[row.instrument] += row.quantity
         ordered.extend(today)
     return ordered
 
 
-def _key(row: LedgerRow, place: Place) -> tuple[int, str, int, str, int]:
-    return (0 if row.kind in CORPORATE_ACTIONS else 1, place.time, place.line, place.identity, row.leg)
+def order_day(rows: Sequence[LedgerRow], places: Mapping[UUID, Place], held: Mapping[UUID, Decimal]) -> list[LedgerRow]:
+    """The rows of one day in order, their `position` set. held: units at its start, of instruments that several of its
+    rows move.
+    """
+    today = sorted(rows, key=lambda row: _key(row, places[row.id]))
+    _inflows_first(today, places, held)
+    for position, row in enumerate(today):
+        row.position = position
+    return today
 
 
-def _inflows_first(today: list[LedgerRow], places: dict[UUID, Place], held: dict[UUID, Decimal]) -> None:
+def _key(row: LedgerRow, place: Place) -> tuple[int, str, int, str, int, int]:
+    is_action = row.kind in CORPORATE_ACTIONS
+    return (0 if is_action else 1, place.time, place.line, place.identity, row.leg, row.id.int)
+
+
+def _inflows_first(today: list[LedgerRow], places: Mapping[UUID, Place], held: Mapping[UUID, Decimal]) -> None:
     slots: dict[UUID, list[int]] = defaultdict(list)
     for number, row in enumerate(today):
         if row.instrument and row.quantity and row.kind not in CORPORATE_ACTIONS:
@@ -59,7 +70,7 @@ def _inflows_first(today: list[LedgerRow], places: dict[UUID, Place], held: dict
     for instrument, numbers in slots.items():
         if len(numbers) == 1:
             continue
-        running = lowest = held[instrument]
+        running = lowest = held.get(instrument, ZERO)
         for number in numbers:
             running += today[number].quantity or 0
             lowest = min(lowest, running)

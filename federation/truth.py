@@ -188,7 +188,7 @@ class _AccountTruth:
             for window in one.transactions:
                 if window.completeness != "broken":
                     known[one.source].update(_days(window))
-            booked, others = rows_in_force(one.rows, owned, self.waiting)
+            booked, others = rows_in_force(one.rows, owned, self.waiting, self.facts.rulings.booked)
             self.legs.setdefault(one.source, []).extend(
                 legs(booked, others, self.facts.contents, editions(one, self.facts.contents))
             )

@@ -15,6 +15,7 @@ from federation.models import (
     Transaction,
     TransferLink,
 )
+from federation.services.linking import link_differences
 from federation.services.reconciliation import (
     REBUILD,
     TABLES,
@@ -52,7 +53,7 @@ def differences_from_facts(user_id: UUID) -> list[str]:
         found.append(f"ledger includes facts up to {state.facts_version}, there are {resolved.number}")
     accounts = set(BrokerAccount.objects.filter(user=user_id).values_list("pk", flat=True))
     accounts |= {about.account.id for about in facts.accounts}
-    for table, difference in zip(TABLES, differences(draft, accounts), strict=True):
+    for table, difference in zip(TABLES, differences(resolved, facts, draft, accounts), strict=True):
         name = table.name.removeprefix("federation_")
         for word, rows in (
             ("missing", difference.inserted),
@@ -60,6 +61,7 @@ def differences_from_facts(user_id: UUID) -> list[str]:
             ("surplus", difference.gone),
         ):
             found += [f"{name} {key} is {word}" for key in rows]
+    found += link_differences(user_id, resolved.decisions)
     version = LedgerVersion.objects.filter(user=user_id, number=state.ledger_version).first()
     content = ledger.Fingerprint()
     content.add(draft.transactions)

@@ -1,15 +1,13 @@
 """Bringing the ledger up to date with the facts (DESIGN 5.1, 5.12)."""
 
 import gc
-import hashlib
-import json
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import partial
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -17,33 +15,27 @@ from django.utils import timezone
 from accounts.facts import market_number
 from accounts.models import User
 from federation import ledger
-from federation.accounts import propose_accounts, store_accounts
-from federation.changes import Change, changes_since
-from federation.effects import Mark, Valuer, is_small
+from federation.accounts import store_accounts
+from federation.changes import Changes, changes_since
 from federation.errors import LedgerBusy
-from federation.facts import Resolved, load, resolve, rows_of, rows_to_read
+from federation.facts import Resolved, load, resolve, rows_to_read
 from federation.instruments import store_instruments
-from federation.models import Conflict, LedgerState, LedgerVersion
-from federation.rows import DERIVED, Balance, Disagreement, LedgerRow
+from federation.ledger import Scope, joined_scope
+from federation.models import LedgerState, LedgerVersion
+from federation.neighbors import TooFar
+from federation.parts import Part, compute_part
+from federation.proposals import propose_accounts
+from federation.rows import Balance, Disagreement
 from federation.services.linking import Linked, link_transfers
 from federation.signals import ledger_changed
 from federation.truth import RULES_VERSION, Facts, Truth, compute
+from federation.weighing import conflict_rows, weigh, weights_of_draft
 from ingestion.services import advance_runs
 from stackmotive.common.money import RECORDED_QUANTUM, plain
 
 ATTEMPTS = 8
 REBUILD = "rebuild"  # cause of a version that started from empty tables
 MOST_ROWS_NOW = 15_000  # staged rows that are read, computed and compared well within 2 s
-
-MARKS = """
-SELECT DISTINCT ON (c.source_id, p.instrument_key) c.source_id, p.instrument_key, p.day, p.close, p.currency
-FROM ingestion_stagedprice p JOIN ingestion_content c ON c.id = p.content_id WHERE p.content_id = ANY(%(contents)s)
-ORDER BY c.source_id, p.instrument_key, p.day DESC, p.id DESC
-"""
-RATES = """
-SELECT DISTINCT ON (base, quote) base, quote, rate FROM ingestion_stagedrate WHERE content_id = ANY(%(contents)s)
-ORDER BY base, quote, day DESC, id DESC
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +66,11 @@ def bring_up_to_date(
     for _ in range(ATTEMPTS):
         state = LedgerState.objects.filter(user=user_id).first() or LedgerState(user_id=user_id)
         resolved = resolve(user_id)
-        touched = None if is_full else changes_since(resolved, since=state.facts_version)
-        if touched is not None and accounts is not None:
-            touched |= {account: Change(is_whole=True) for account in accounts if account not in touched}
+        changes = None if is_full else changes_since(resolved, since=state.facts_version)
         with without_collection():
-            facts = load(resolved, touched)
-            draft = _draft(resolved, facts, compute(facts))
-            done = _apply(resolved, facts, draft, state, cause)
+            facts, draft = _computed(resolved, changes, accounts or ())
+            contents = changes.contents if changes is not None else ()
+            done = _apply(resolved, facts, draft, state, cause, contents)
         if done is not None:
             return done
     raise LedgerBusy("Try again in a moment: new facts came in while the ledger was computed.")
@@ -108,59 +98,95 @@ def apply_now(user_id: UUID, *, accounts: Collection[UUID]) -> Reconciled | None
     """
     state = LedgerState.objects.filter(user=user_id).first() or LedgerState(user_id=user_id)
     resolved = resolve(user_id)
-    touched = changes_since(resolved, since=state.facts_version)
-    if rows_to_read(resolved, None if touched is None else touched.keys() | set(accounts)) > MOST_ROWS_NOW:
+    changes = changes_since(resolved, since=state.facts_version)
+    if rows_to_read(resolved, None if changes is None else changes.accounts.keys() | set(accounts)) > MOST_ROWS_NOW:
         return None
     return bring_up_to_date(user_id, accounts=accounts, cause="manual")
 
 
 @dataclass(slots=True)
 class Draft:
-    """The derived rows of the computed accounts, ready to be compared with the tables."""
+    """The derived rows of what was computed, ready to be compared with the tables' rows in `scope`."""
 
     transactions: list[ledger.Row]
     claims: list[ledger.Row]
     balances: list[ledger.Row]
-    conflicts: list[ledger.Row]
+    disagreements: list[Disagreement]
+    scope: Scope
+    accounts: set[UUID]  # that were computed, as a whole or in part
 
 
-TABLES = (ledger.TRANSACTIONS, ledger.CLAIMS, ledger.BALANCES, ledger.CONFLICTS)
+WRITTEN_FIRST = (ledger.TRANSACTIONS, ledger.CLAIMS, ledger.BALANCES)
+TABLES = (*WRITTEN_FIRST, ledger.CONFLICTS)
 
 
 def draft_of(user_id: UUID) -> tuple[Resolved, Facts, Draft]:
     """What the ledger would be by the facts alone, all accounts. Writes nothing."""
     resolved = resolve(user_id)
     facts = load(resolved)
-    return resolved, facts, _draft(resolved, facts, compute(facts))
+    return resolved, facts, _draft(facts, compute(facts), ())
 
 
-def differences(draft: Draft, accounts: Collection[UUID]) -> list[ledger.Difference]:
-    """Draft against tables, in the order of TABLES."""
-    drafted = (draft.transactions, draft.claims, draft.balances, draft.conflicts)
-    return [ledger.compare(table, rows, accounts) for table, rows in zip(TABLES, drafted, strict=True)]
+def differences(resolved: Resolved, facts: Facts, draft: Draft, accounts: Collection[UUID]) -> list[ledger.Difference]:
+    """A draft of all accounts against the tables' rows of `accounts`, in the order of TABLES. Writes nothing."""
+    scope = Scope(facts.user, accounts)
+    drafted = (draft.transactions, draft.claims, draft.balances)
+    found = [ledger.compare(table, rows, scope) for table, rows in zip(WRITTEN_FIRST, drafted, strict=True)]
+    weights = weights_of_draft(resolved, facts.multipliers, transactions=draft.transactions, balances=draft.balances)
+    conflicts = conflict_rows(facts, draft.disagreements, weights)
+    return [*found, ledger.compare(ledger.CONFLICTS, conflicts, scope)]
 
 
-def write_draft(resolved: Resolved, facts: Facts, draft: Draft) -> list[ledger.Difference]:
-    """Make names and derived rows of the computed accounts what was found; what that changed, in the order of
-    TABLES. Call under the user's ledger lock.
+def write_draft(
+    resolved: Resolved, facts: Facts, draft: Draft, *, contents: Collection[int] = ()
+) -> list[ledger.Difference]:
+    """Make names and derived rows what was found; what that changed, in the order of TABLES. Call under the user's
+    ledger lock.
+
+    contents: that arrived or were withdrawn since the ledger was written, where not all accounts are computed.
     """
     store_accounts(resolved.accounts)
     store_instruments(resolved.instruments)
-    found = differences(draft, [about.account.id for about in facts.accounts])
-    for table, difference in zip(TABLES, found, strict=True):
+    drafted = (draft.transactions, draft.claims, draft.balances)
+    found = [ledger.compare(table, rows, draft.scope) for table, rows in zip(WRITTEN_FIRST, drafted, strict=True)]
+    for table, difference in zip(WRITTEN_FIRST, found, strict=True):
         ledger.apply(table, difference)
-    return found
+    weighed = weigh(resolved, facts, draft.disagreements, scope=draft.scope, moved=found[0], contents=contents)
+    ledger.apply(ledger.CONFLICTS, weighed)
+    return [*found, weighed]
 
 
-def _draft(resolved: Resolved, facts: Facts, truth: Truth) -> Draft:
+def _draft(facts: Facts, truth: Truth, parts: Sequence[Part]) -> Draft:
+    """Of the accounts in `facts` as a whole, and of parts of others."""
+    whole = Scope(facts.user, [about.account.id for about in facts.accounts])
     return Draft(
-        transactions=ledger.transaction_rows(truth.rows),
-        claims=[tuple(claim) for claim in truth.claims],
+        transactions=ledger.transaction_rows([*truth.rows, *(row for part in parts for row in part.rows)]),
+        claims=[tuple(claim) for claim in (*truth.claims, *(claim for part in parts for claim in part.claims))],
         balances=[
             _balance_row(facts.user, account, balance) for account, kept in truth.balances.items() for balance in kept
         ],
-        conflicts=_conflict_rows(resolved, facts, truth),
+        disagreements=[*truth.disagreements, *(one for part in parts for one in part.disagreements)],
+        scope=joined_scope([whole, *(part.scope for part in parts)], user=facts.user),
+        accounts={*whole.accounts, *(part.account for part in parts)},
     )
+
+
+def _computed(resolved: Resolved, changes: Changes | None, accounts: Collection[UUID]) -> tuple[Facts, Draft]:
+    """What follows for what changed: parts of accounts where that is enough, else whole ones. null = all of them."""
+    if changes is None:
+        facts = load(resolved)
+        return facts, _draft(facts, compute(facts), ())
+    whole = set(accounts) - changes.accounts.keys()
+    parts: list[Part] = []
+    facts = load(resolved, ())
+    for account, change in changes.accounts.items():
+        try:
+            parts.append(compute_part(resolved, facts, account=account, change=change))
+        except TooFar:
+            whole.add(account)
+    if whole:
+        facts = load(resolved, whole)
+    return facts, _draft(facts, compute(facts), parts)
 
 
 def _balance_row(user: UUID, account: UUID, balance: Balance) -> ledger.Row:
@@ -180,67 +206,14 @@ def _recorded(value: Decimal) -> Decimal:
     return value.quantize(RECORDED_QUANTUM, ROUND_HALF_EVEN)
 
 
-def _conflict_rows(resolved: Resolved, facts: Facts, truth: Truth) -> list[ledger.Row]:
-    if not truth.disagreements:
-        return []
-    valuer = _valuer(resolved, facts, truth.rows)
-    values: dict[UUID, Decimal] = {}
-    for account in {one.account for one in truth.disagreements}:
-        rows = [row for row in truth.rows if row.account == account]
-        values[account] = valuer.account_value(truth.balances.get(account, ()), rows)
-    dismissed = facts.rulings.dismissed
-    return [
-        _conflict_row(
-            facts.user,
-            one,
-            valuer.effect(one),
-            values[one.account],
-            is_dismissed=dismissed.get(one.key) == evidence_of(one.candidates),
-        )
-        for one in truth.disagreements
-    ]
-
-
-def evidence_of(candidates: Sequence[dict[str, str]]) -> str:
-    """A digest of what a conflict compares: a dismissal holds while it is the same."""
-    told = sorted((one["source"], one["value"], one.get("as_of", "")) for one in candidates)
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
-
-
-def _conflict_row(
-    user: UUID, one: Disagreement, effect: Decimal | None, account_value: Decimal, *, is_dismissed: bool
-) -> ledger.Row:
-    status = Conflict.Status.OPEN
-    if one.decided or is_dismissed:
-        status = Conflict.Status.RESOLVED
-    elif one.settled and is_small(effect, account_value):
-        status = Conflict.Status.SETTLED
-    difference = None if one.difference is None else _recorded(one.difference)
-    return (
-        uuid5(DERIVED, f"conflict:{user}:{one.key}"), user, one.kind, one.key, one.account, one.instrument,
-        one.candidates, one.winner, one.rule, status.value, difference, effect,
-    )  # fmt: skip
-
-
-def _valuer(resolved: Resolved, facts: Facts, rows: Sequence[LedgerRow]) -> Valuer:
-    contents = list(resolved.contents)
-    valuer = Valuer(resolved.user.base_currency, facts.multipliers)
-    valuer.learn_trades(rows)
-    for source, key, day, close, currency in rows_of(MARKS, contents=contents):
-        if (meant := resolved.instruments.meaning((source, key), day)) is not None:
-            known = valuer.marks.get(meant[0])
-            if known is None or known.day <= day:
-                valuer.marks[meant[0]] = Mark(day, close, currency)
-    valuer.rates = {(base, quote): rate for base, quote, rate in rows_of(RATES, contents=contents)}
-    return valuer
-
-
 # --- applying ----------------------------------------------------------
 
 
 @transaction.atomic
-def _apply(resolved: Resolved, facts: Facts, draft: Draft, read: LedgerState, cause: str) -> Reconciled | None:
-    """Write the difference if what was read still holds; null where it does not."""
+def _apply(
+    resolved: Resolved, facts: Facts, draft: Draft, read: LedgerState, cause: str, contents: Collection[int]
+) -> Reconciled | None:
+    """Write the difference if what was read still holds; null where it does not. contents: as write_draft asks."""
     user_id = facts.user
     lock_ledger(user_id)
     LedgerState.objects.get_or_create(user_id=user_id)
@@ -251,10 +224,10 @@ def _apply(resolved: Resolved, facts: Facts, draft: Draft, read: LedgerState, ca
         read.ledger_version,
     ):
         return None
-    found = write_draft(resolved, facts, draft)
+    found = write_draft(resolved, facts, draft, contents=contents)
     moved = found[0]
     if moved or resolved.number != state.facts_version:
-        propose_accounts(user_id, [about.account.id for about in facts.accounts])
+        propose_accounts(user_id, draft.accounts)
     linked = Linked(0, None)
     if any(found) or resolved.number != state.facts_version:
         linked = link_transfers(user_id, resolved.decisions)

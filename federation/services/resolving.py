@@ -6,11 +6,11 @@ from uuid import UUID
 
 from accounts.models import User
 from federation.errors import UnfitDecision, UnfitResolution
-from federation.models import Conflict, Decision, Transaction
+from federation.models import Claim, Conflict, Decision, Transaction
 from federation.services.decision_keys import expanded
 from federation.services.decisions import decide
-from federation.services.reconciliation import evidence_of
 from federation.services.transfers import pair_by_hand, said_of, unlink
+from federation.weighing import evidence_of
 
 ROW_KINDS: Final = ("only_in_one_source", "ambiguous")
 REPORT_KINDS: Final = ("quantity", "cash")
@@ -147,6 +147,9 @@ def _partner(conflict: Conflict, match: tuple[UUID, str] | str | None) -> list[l
 def _legs(conflict: Conflict, match: tuple[UUID, str] | str | None) -> list[Transaction]:
     """The leg that asks and the partner that was named; the leg alone where none was. Raises UnfitDecision."""
     legs = [str(one["row"]) for one in conflict.candidates]
+    if match is not None and not isinstance(match, str):
+        claims = Claim.objects.filter(transaction__user=conflict.user, source=match[0], staged__identity=match[1])
+        match = next((str(row) for row in claims.values_list("transaction", flat=True)), "")
     if match is None or match in legs[1:]:
         wanted = legs[:1] if match is None else [legs[0], match]
         rows = list(Transaction.objects.visible_to(conflict.user).filter(pk__in=wanted))
