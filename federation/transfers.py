@@ -10,10 +10,10 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import combinations
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
 Rule = Literal["decision", "group", "hash", "rule", "income", "payment"]
@@ -52,6 +52,26 @@ class Leg:
     def likeness(self) -> tuple[str, str, date, Decimal, Decimal]:
         """Legs of equal likeness stand for each other: it does not matter which one is taken."""
         return str(self.account), str(self.unit), self.day, self.quantity, self.fee
+
+
+class TransferRow(NamedTuple):
+    """What of a ledger row its leg is made of. instrument_kind and symbol: of the instrument, empty for cash."""
+
+    id: UUID
+    account: UUID
+    instrument: UUID | None
+    instrument_kind: str
+    symbol: str
+    day: date
+    traded_at: datetime | None
+    quantity: Decimal | None
+    cash_amount: Decimal | None
+    cash_currency: str
+    currency: str
+    fee: Decimal | None
+    fee_currency: str
+    group: UUID | None
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +127,28 @@ class Pairing:
 def transaction_hashes(*texts: str) -> frozenset[str]:
     """The hashes of transactions that texts name, without 0x and in small letters."""
     return frozenset(found.lower().removeprefix("0x") for text in texts for found in HASH.findall(text))
+
+
+def leg_of(row: TransferRow, *, hashes: frozenset[str] = frozenset()) -> Leg | None:
+    """A transfer row as the rules read it; null where nothing moved. hashes: that the sources' own ids of it name."""
+    moved = row.quantity if row.instrument else row.cash_amount
+    if not moved:
+        return None
+    unit = row.instrument or row.cash_currency or row.currency
+    in_unit = row.symbol.upper() if row.instrument else unit
+    is_same = (row.fee_currency or ("" if row.instrument else row.currency)).upper() == in_unit
+    return Leg(
+        id=row.id,
+        account=row.account,
+        unit=unit,
+        day=row.day,
+        quantity=moved,
+        fee=(row.fee or ZERO) if is_same else ZERO,
+        has_zone=row.traded_at is not None,
+        is_crypto=row.instrument_kind == "crypto",
+        hashes=transaction_hashes(row.note) | hashes,
+        group=row.group,
+    )
 
 
 def pair(legs: Iterable[Leg], word: Word | None = None) -> Pairing:

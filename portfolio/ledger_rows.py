@@ -7,13 +7,14 @@ no rate is known. Signs: + into the account; fees and taxes are costs, positive.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
+from federation import opening_lots
 from portfolio.lots import ZERO, Entry
 from stackmotive.common.currencies import ISO_4217
 
@@ -26,7 +27,7 @@ CORPORATE: Final = frozenset(
 INCOME: Final = frozenset({"dividend", "interest", "reward"})
 COSTS_OR_INCOME: Final = frozenset({"fee", "tax", "dividend", "interest"})  # told by the cash that moved
 
-FlowKind = Literal["external", "transfer", "internal", "dividends", "interest", "income", "fees", "taxes"]
+FlowKind = Literal["external", "transfer", "payments", "internal", "dividends", "interest", "income", "fees", "taxes"]
 RateOn = Callable[[str, str, date], Decimal | None]
 
 
@@ -67,6 +68,7 @@ class LedgerRow:
     group: UUID | None
     is_paired: bool = False  # the other leg of its transfer is in the ledger too
     transfer: str | None = None  # what the legs of its transfer share, where that is not their group
+    lots: str = ""  # of an opening balance: what the user says it was bought as
 
     @property
     def order(self) -> tuple[date, bool, int, int, UUID]:
@@ -134,7 +136,7 @@ class Flows:
     )
     in_kind: dict[Holding, list[tuple[date, Decimal, FlowKind, bool]]] = field(
         default_factory=lambda: defaultdict(list)
-    )  # day, units, kind (external or income), is_paired
+    )  # day, units, kind (external, payments or income), is_paired
     cash: dict[Holding, dict[date, Decimal]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(Decimal)))
 
     def add(self, holding: Holding, kind: FlowKind, day: date, amount: Decimal | None) -> None:
@@ -142,15 +144,17 @@ class Flows:
             self.by_holding[holding][kind][day] += amount
 
 
-def account_flows(rows: Iterable[LedgerRow], *, base: str, rate_on: RateOn) -> Flows:
-    """Money and units that the rows of accounts move, in base currency."""
+def account_flows(
+    rows: Iterable[LedgerRow], *, base: str, rate_on: RateOn, payments: Collection[UUID] = frozenset()
+) -> Flows:
+    """Money and units that the rows of accounts move, in base currency. payments: rows that the user called so."""
     flows = Flows()
     for row in rows:
-        _add_row(flows, row, base, rate_on)
+        _add_row(flows, row, base, rate_on, is_payment=row.id in payments)
     return flows
 
 
-def _add_row(flows: Flows, row: LedgerRow, base: str, rate_on: RateOn) -> None:
+def _add_row(flows: Flows, row: LedgerRow, base: str, rate_on: RateOn, *, is_payment: bool) -> None:
     rate = base_rate(row, base, rate_on)
 
     def in_base(amount: Decimal, currency: str) -> Decimal | None:
@@ -163,7 +167,7 @@ def _add_row(flows: Flows, row: LedgerRow, base: str, rate_on: RateOn) -> None:
     moves = cash_moves(row)
     held = Holding(row.account, row.instrument) if row.instrument else None
     line = held or Holding(row.account, None, row.cash_currency)
-    fee = ZERO
+    fee: Decimal | None = ZERO
     if row.fee or row.tax or kind in COSTS_OR_INCOME:
         fee = in_base(row.fee, row.fee_currency) if row.fee and row.fee_currency in ISO_4217 else ZERO
         _add_income(flows, row, line, moves, in_base, fee, in_base(row.tax, row.currency))
@@ -172,6 +176,8 @@ def _add_row(flows: Flows, row: LedgerRow, base: str, rate_on: RateOn) -> None:
     if held and row.quantity and (is_border or kind == "reward"):
         if is_border:
             flows.in_kind[held].append((day, row.quantity, "external", row.is_paired))
+            if is_payment:
+                flows.in_kind[held].append((day, -row.quantity, "payments", False))
         elif row.gross is None:
             flows.in_kind[held].append((day, row.quantity, "income", False))
         else:
@@ -192,6 +198,8 @@ def _add_row(flows: Flows, row: LedgerRow, base: str, rate_on: RateOn) -> None:
                 flows.add(cash, "external", day, crossing)
                 if row.is_paired:
                     flows.add(cash, "transfer", day, crossing)
+                if is_payment and crossing is not None:
+                    flows.add(cash, "payments", day, -crossing)
             elif kind == "fx":
                 flows.add(cash, "internal", day, money)
             elif held and not is_border:
@@ -266,3 +274,24 @@ def lot_entry(row: LedgerRow, *, base: str, rate_on: RateOn) -> Entry:
         transfer_group=row.transfer or str(row.group) if row.is_paired else None,
         event_group=str(row.group) if row.group and row.kind not in BORDER else None,
     )
+
+
+def lot_entries(row: LedgerRow, *, base: str, rate_on: RateOn) -> list[Entry]:
+    """The row as the lot pass reads it: an opening balance whose lots the user gave comes in as those lots.
+
+    Each costs in base currency what it did on the day it was bought.
+    """
+    entry = lot_entry(row, base=base, rate_on=rate_on)
+    if not row.lots:
+        return [entry]
+    return [
+        replace(
+            entry,
+            id=f"{entry.id}:lot{place}" if place else entry.id,
+            quantity=lot.quantity,
+            gross=lot.cost,
+            acquired_on=lot.acquired_on,
+            base_rate=Decimal(1) if row.currency == base else rate_on(row.currency, base, lot.acquired_on),
+        )
+        for place, lot in enumerate(opening_lots.from_text(row.lots))
+    ]

@@ -6,6 +6,7 @@ from django.utils import timezone
 
 from accounts.models import OwnedQuerySet
 from federation.models import BrokerAccount, Instrument, Listing
+from ingestion.models import Source
 from stackmotive.common.ids import uuid7
 from stackmotive.common.money import MoneyField, RecordedField
 
@@ -23,7 +24,7 @@ class Price(models.Model):
     date = models.DateField()
     close = RecordedField()
     basis = models.CharField(max_length=15, choices=Basis.choices, default=Basis.TRADED)
-    provider = models.CharField(max_length=40)  # own, broker:<source id>, demo, ...
+    provider = models.CharField(max_length=40)  # own, demo, ...
     number = models.PositiveBigIntegerField()  # FactVersion of the user, or of the shared facts
     recorded_at = models.DateTimeField(default=timezone.now)
 
@@ -48,6 +49,41 @@ class FxRate(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["base", "quote", "date"], name="fxrate_by_day")]
+
+    def __str__(self) -> str:
+        return f"{self.base}{self.quote} {self.rate} on {self.date}"
+
+
+class BrokerMark(models.Model):
+    """A close as one of the user's sources marks it, derived from its contents in force; the newest of them counts."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="broker_marks")
+    source = models.ForeignKey(Source, models.CASCADE, related_name="+")
+    listing = models.ForeignKey(Listing, models.CASCADE, related_name="broker_marks")
+    date = models.DateField()
+    close = RecordedField()
+    arrived_number = models.PositiveBigIntegerField()  # FactVersion with which its content last arrived
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["listing", "date", "source"], name="brokermark_once")]
+
+    def __str__(self) -> str:
+        return f"{self.close} on {self.date}"
+
+
+class BrokerRate(models.Model):
+    """A rate as one of the user's sources states it, derived from its contents in force."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="broker_rates")
+    source = models.ForeignKey(Source, models.CASCADE, related_name="+")
+    base = models.CharField(max_length=3)
+    quote = models.CharField(max_length=3)
+    date = models.DateField()
+    rate = RecordedField()
+    arrived_number = models.PositiveBigIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["source", "base", "quote", "date"], name="brokerrate_once")]
 
     def __str__(self) -> str:
         return f"{self.base}{self.quote} {self.rate} on {self.date}"
@@ -290,8 +326,9 @@ class DailyValue(models.Model):
     value: of what is known, null where something is held and nothing known. external_flow: over the account's border,
     in kind at the close. transfer_flow: the part of it that stays inside the portfolio (paired transfers). border_flow:
     between what is measured and holdings without a value, which returns count as external too. in_transit: what legs of
-    paired transfers have on the way, in no account's value and in the total's. payments: the part of external_flow, as
-    a positive amount, that the user called payments. income, fees and taxes are gross. Its keys are not looked up again, as those of RealizedGain.
+    paired transfers have on the way, in no account's value and in the total's. payments: the part of external_flow, as a
+    positive amount, that the user called payments. income, fees and taxes are gross. Its keys are not looked up again,
+    as those of RealizedGain.
     """
 
     user = models.ForeignKey(
@@ -411,6 +448,24 @@ class ValuationSetting(models.Model):
 
     def __str__(self) -> str:
         return f"{self.key} = {self.value}"
+
+
+class InstrumentNote(models.Model):
+    """What a user writes down about an instrument; of no figure."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="instrument_notes")
+    instrument = models.ForeignKey(Instrument, models.CASCADE, related_name="notes")
+    text = models.TextField()
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+    objects = OwnedQuerySet.as_manager()
+
+    class Meta:
+        indexes = [models.Index(fields=["user", "instrument", "-created_at"], name="note_by_instrument")]
+
+    def __str__(self) -> str:
+        return self.text[:60]
 
 
 class KnownAnswer(models.Model):

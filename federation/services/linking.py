@@ -4,12 +4,12 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID, uuid5
 
-from federation.models import Claim, Conflict, Decision, InstrumentKind, Transaction, TransactionKind, TransferLink
+from federation.models import Claim, Conflict, Decision, Transaction, TransactionKind, TransferLink
 from federation.rows import DERIVED
-from federation.transfers import Leg, Pair, Undecided, Word, link_key, pair, transaction_hashes
+from federation.transfers import Leg, Pair, TransferRow, Undecided, Word, leg_of, link_key, pair, transaction_hashes
 from stackmotive.common.money import plain
 
 KINDS = (
@@ -39,50 +39,51 @@ class Linked:
 
 def link_transfers(user_id: UUID, decisions: Iterable[Decision]) -> Linked:
     """Store the links that follow from the ledger and the decisions in force. Call under the user's ledger lock."""
+    links, conflicts = _found(user_id, decisions)
+    written, days = _store_links(user_id, links)
+    written += _store_conflicts(user_id, conflicts)
+    return Linked(written, min(days, default=None))
+
+
+def link_differences(user_id: UUID, decisions: Iterable[Decision]) -> list[str]:
+    """Links and open pairings that are stored otherwise than they follow from the stored ledger: one line each."""
+    links, conflicts = _found(user_id, decisions)
+    found = [
+        ("transferlink", _differences(_stored_links(user_id), {one.pk: one for one in links}, FIELDS)),
+        ("conflict", _differences(_stored_conflicts(user_id), {one.pk: one for one in conflicts}, CONFLICT_FIELDS)),
+    ]
+    return [
+        f"{name} {row.pk} is {word}"
+        for name, rows in found
+        for word, of_word in zip(("missing", "different", "surplus"), rows, strict=True)
+        for row in of_word
+    ]
+
+
+def _found(user_id: UUID, decisions: Iterable[Decision]) -> tuple[list[TransferLink], list[Conflict]]:
+    """What follows from the stored ledger. Writes nothing."""
     legs, sources = _legs(user_id)
     found = pair(legs, _word(user_id, decisions))
-    written, days = _store_links(user_id, [_link(user_id, one) for one in found.pairs])
-    written += _store_conflicts(user_id, [_conflict(user_id, one, sources) for one in found.undecided])
-    return Linked(written, min(days, default=None))
+    return [_link(user_id, one) for one in found.pairs], [_conflict(user_id, one, sources) for one in found.undecided]
 
 
 def _legs(user_id: UUID) -> tuple[list[Leg], dict[UUID, UUID | None]]:
     """Transfer rows as the rules read them, and the source that each has its values from."""
-    rows = Transaction.objects.filter(user=user_id, kind__in=KINDS).values_list(
-        "id", "account_id", "instrument_id", "instrument__kind", "instrument__symbol", "trade_date", "traded_at",
-        "quantity", "cash_amount", "cash_currency", "currency", "fee", "fee_currency", "group", "note", "source_id",
+    rows: Iterable[tuple[Any, ...]] = Transaction.objects.filter(user=user_id, kind__in=KINDS).values_list(
+        "source_id", "id", "account_id", "instrument_id", "instrument__kind", "instrument__symbol", "trade_date",
+        "traded_at", "quantity", "cash_amount", "cash_currency", "currency", "fee", "fee_currency", "group", "note",
     )  # fmt: skip
-    found = list(rows)
-    named: dict[UUID, list[str]] = {}
     claims = Claim.objects.filter(transaction__user=user_id, transaction__kind__in=KINDS)
-    for row_id, external in claims.values_list("transaction_id", "staged__external_id"):
+    named: dict[UUID, list[str]] = {}
+    for row_id, external in claims.exclude(staged__external_id="").values_list("transaction_id", "staged__external_id"):
         named.setdefault(row_id, []).append(external)
     legs, sources = [], {}
-    for (
-        pk, account, instrument, kind, symbol, day, traded_at, quantity, cash, cash_currency, currency, fee,
-        fee_currency, group, note, source,
-    ) in found:  # fmt: skip
-        moved = quantity if instrument else cash
-        unit = instrument or cash_currency or currency
-        if not moved:
-            continue
-        in_unit = (symbol or "").upper() if instrument else unit
-        is_same = (fee_currency or ("" if instrument else currency)).upper() == in_unit
-        legs.append(
-            Leg(
-                id=pk,
-                account=account,
-                unit=unit,
-                day=day,
-                quantity=moved,
-                fee=(fee or ZERO) if is_same else ZERO,
-                has_zone=traded_at is not None,
-                is_crypto=kind == InstrumentKind.CRYPTO,
-                hashes=transaction_hashes(note, *named.get(pk, ())),
-                group=group,
-            )
-        )
-        sources[pk] = source
+    for source, pk, account, instrument, kind, symbol, *others in rows:
+        row = TransferRow(pk, account, instrument, kind or "", symbol or "", *others)
+        leg = leg_of(row, hashes=transaction_hashes(*named.get(pk, ())))
+        if leg is not None:
+            legs.append(leg)
+            sources[pk] = source
     return legs, sources
 
 
@@ -161,7 +162,7 @@ def _conflict(user_id: UUID, one: Undecided, sources: dict[UUID, UUID | None]) -
 
 def _store_links(user_id: UUID, links: Sequence[TransferLink]) -> tuple[int, list[date]]:
     """Write what differs; how many rows, and the days that they speak of."""
-    before = {link.pk: link for link in TransferLink.objects.filter(user=user_id)}
+    before = _stored_links(user_id)
     new, changed, gone = _differences(before, {link.pk: link for link in links}, FIELDS)
     TransferLink.objects.filter(pk__in=[link.pk for link in gone]).delete()
     TransferLink.objects.bulk_update(changed, [name.removesuffix("_id") for name in FIELDS])
@@ -172,13 +173,21 @@ def _store_links(user_id: UUID, links: Sequence[TransferLink]) -> tuple[int, lis
 
 
 def _store_conflicts(user_id: UUID, conflicts: Sequence[Conflict]) -> int:
-    stored = Conflict.objects.filter(user=user_id, account=None, key__startswith=CONFLICT_PREFIX)
-    before = {conflict.pk: conflict for conflict in stored}
+    before = _stored_conflicts(user_id)
     new, changed, gone = _differences(before, {one.pk: one for one in conflicts}, CONFLICT_FIELDS)
     Conflict.objects.filter(pk__in=[one.pk for one in gone]).delete()
     Conflict.objects.bulk_update(changed, [name.removesuffix("_id") for name in CONFLICT_FIELDS])
     Conflict.objects.bulk_create(new)
     return len(new) + len(changed) + len(gone)
+
+
+def _stored_links(user_id: UUID) -> dict[UUID, TransferLink]:
+    return {link.pk: link for link in TransferLink.objects.filter(user=user_id)}
+
+
+def _stored_conflicts(user_id: UUID) -> dict[UUID, Conflict]:
+    stored = Conflict.objects.filter(user=user_id, account=None, key__startswith=CONFLICT_PREFIX)
+    return {conflict.pk: conflict for conflict in stored}
 
 
 def _differences(

@@ -17,7 +17,17 @@ from portfolio.selectors.scope import Exchange, account_filter, exchange, standi
 from stackmotive.common.money import MONEY_QUANTUM, to_money
 
 ZERO = Decimal(0)
-FLOWS = ("external_flow", "transfer_flow", "border_flow", "dividends", "interest", "income", "fees", "taxes")
+FLOWS = (
+    "external_flow",
+    "transfer_flow",
+    "border_flow",
+    "payments",
+    "dividends",
+    "interest",
+    "income",
+    "fees",
+    "taxes",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +43,10 @@ class Summary:
     open_conflicts: int
     market_value: Decimal | None
     cash: Decimal | None
+    in_transit: Decimal
     total_value: Decimal | None
     net_contribution: Decimal
+    payments: Decimal
     total_gain: Decimal | None
     realized_gain: Decimal
     unrealized_gain: Decimal | None
@@ -88,6 +100,9 @@ def summary(
         balance = ZERO
     if not held and not cash:
         total_value = ZERO
+    transit = to_money(_in_transit(user, day, rate)) if account is None else ZERO
+    if transit:
+        total_value = (total_value or ZERO) + transit
     if total_value is None:
         reasons["total_value"] = "nothing_has_a_value"
 
@@ -115,8 +130,10 @@ def summary(
         open_conflicts=now.open_conflicts,
         market_value=market_value,
         cash=balance,
+        in_transit=transit,
         total_value=total_value,
         net_contribution=contribution,
+        payments=to_money(flows["payments"]),
         total_gain=total_gain,
         realized_gain=to_money(gains),
         unrealized_gain=_money(unrealized),
@@ -133,6 +150,12 @@ def summary(
         unpriced=_unpriced(held, cash),
         reasons=reasons,
     )
+
+
+def _in_transit(user: User, day: dt.date, rate: Exchange) -> Decimal:
+    """What is on its way between own accounts at the close of `day`."""
+    moving = DailyValue.objects.visible_to(user).filter(date=day).aggregate(total=Sum("in_transit"))["total"]
+    return rate.convert(moving, day) or ZERO if moving else ZERO
 
 
 def _known(values: Iterable[Decimal | None]) -> Decimal | None:
@@ -208,13 +231,12 @@ def _day_change(
     user: User, account: UUID | None, day: dt.date, rate: Exchange
 ) -> tuple[Decimal | None, Decimal | None]:
     """(gain of the day, its share of the value the day before), flows taken out."""
+    known = Sum("value") if account else Sum("value") + Sum("in_transit")
     rows = (
         DailyValue.objects.visible_to(user)
         .filter(date__in=(day - dt.timedelta(days=1), day), **account_filter(account))
         .values("date")
-        .annotate(
-            known=Sum("value"), external=Sum("external_flow"), inside=Sum("transfer_flow"), border=Sum("border_flow")
-        )
+        .annotate(known=known, external=Sum("external_flow"), inside=Sum("transfer_flow"), border=Sum("border_flow"))
     )
     by_day = {row["date"]: row for row in rows}
     today, before = by_day.get(day), by_day.get(day - dt.timedelta(days=1))

@@ -59,13 +59,14 @@ def _daily(
 ) -> list[tuple[dt.date, Decimal | None, Decimal, Decimal, Decimal, Decimal]]:
     """(day, value, net external flow, inflow, outflow as negative, border), summed over accounts."""
     crossing = F("external_flow") if account else F("external_flow") - F("transfer_flow")
+    worth = Sum("value") if account else Sum("value") + Sum("in_transit")
     days = DailyValue.objects.visible_to(user).filter(**account_filter(account))
     if end is not None:
         days = days.filter(date__lte=end)
     return list(
         days.values("date")
         .annotate(
-            worth=Sum("value"),
+            worth=worth,
             net=Sum(crossing),
             entering=Sum(Greatest(crossing, ZERO)),
             leaving=Sum(Least(crossing, ZERO)),

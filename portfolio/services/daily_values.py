@@ -15,10 +15,11 @@ from portfolio.ledger_rows import FlowKind, Holding
 from portfolio.models import Position, ValueSeries
 from portfolio.series import Floats, unpack
 from portfolio.services.figures import Figures
+from portfolio.services.transit import in_transit
 from stackmotive.common.money import MONEY_QUANTUM
 
 ZERO = Decimal(0)
-KINDS: tuple[FlowKind, ...] = ("external", "transfer", "dividends", "interest", "income", "fees", "taxes")
+KINDS: tuple[FlowKind, ...] = ("external", "transfer", "payments", "dividends", "interest", "income", "fees", "taxes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,9 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """amounts: value, cash, external, transfer, border, dividends, interest, income, fees, taxes; None is unknown."""
+    """amounts: value, cash, external, transfer, border, in transit, payments, dividends, interest, income, fees, taxes;
+    None is unknown.
+    """
 
     account: UUID
     date: dt.date
@@ -76,7 +79,7 @@ def _account_days(figures: Figures, account: UUID, members: list[Member]) -> Ite
         if member.holding.instrument is None:
             cash[start:] += known
         unknown[start:] += np.isnan(member.value)
-    flows = _flows(figures, account)
+    flows, transit = _flows(figures, account), in_transit(figures, account)
     exact = _todays_value(figures, account)
     values, cashes = value.tolist(), cash.tolist()
     nothing: dict[str, Decimal] = {}
@@ -93,8 +96,9 @@ def _account_days(figures: Figures, account: UUID, members: list[Member]) -> Ite
             day,
             (
                 worth, Decimal(repr(cashes[place])), moved.get("external", ZERO), moved.get("transfer", ZERO),
-                moved.get("border", ZERO), moved.get("dividends", ZERO), moved.get("interest", ZERO),
-                moved.get("income", ZERO), moved.get("fees", ZERO), moved.get("taxes", ZERO),
+                moved.get("border", ZERO), transit.get(day, ZERO), moved.get("payments", ZERO),
+                moved.get("dividends", ZERO), moved.get("interest", ZERO), moved.get("income", ZERO),
+                moved.get("fees", ZERO), moved.get("taxes", ZERO),
             ),
             int(unknown[place]),
         )  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
+from django.db import connection
 from django.db.models import Q
 
 from accounts.models import User
@@ -18,7 +19,7 @@ from federation.models import AccountSetting, BrokerAccount, Listing, Transactio
 from federation.selectors import unexplained
 from portfolio.fx import RateTable
 from portfolio.holding_steps import Held, Step
-from portfolio.ledger_rows import Flows, Holding, LedgerRow, account_flows, lot_entry
+from portfolio.ledger_rows import Flows, Holding, LedgerRow, account_flows, lot_entries, lot_entry
 from portfolio.lot_events import Terms, Worths, held_together
 from portfolio.lots import Entry, Method
 from portfolio.selectors.actions import action_terms
@@ -28,6 +29,7 @@ from portfolio.selectors.prices import (
     PackedCloses,
     horizon,
     last_closes,
+    newest_closes,
     packed_closes,
     uses_trade_prices,
 )
@@ -38,7 +40,7 @@ from portfolio.services.touched import Touched
 from portfolio.valued import NO_CLOSES, Quoted, quoted
 from stackmotive.common.currencies import ISO_4217, quote_unit
 
-ZERO = Decimal(0)
+ZERO, ONE = Decimal(0), Decimal(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,12 @@ def compute(*, user: User, today: dt.date, touched: Touched) -> Figures:
             terms=action_terms(user=user),
             worths=_Worths(user, base, rate_on, by_instrument),
         ),
-        flows=account_flows(rows, base=base, rate_on=rate_on),
+        flows=account_flows(
+            rows,
+            base=base,
+            rate_on=rate_on,
+            payments={leg for leg, meaning in touched.beyond.items() if meaning == "payment"},
+        ),
     )
     _read_reports(figures)
     _add_lines(figures, listings, by_instrument)
@@ -174,51 +181,47 @@ def read_ledger(
     """The ledger in its order, and the listing that each holding was last traded on."""
     rows: list[LedgerRow] = []
     listings: dict[Holding, UUID] = {}
+    tracked = {pk: account.cash_mode == BrokerAccount.CashMode.TRACKED for pk, account in accounts.items()}
+    same: dict[UUID, UUID] = {}  # one object for each account and instrument: equal keys are found at once
+    for (
+        pk, account, instrument, multiplier, listing, kind, day, position, leg, quantity, price, currency, fee,
+        fee_currency, tax, cash_amount, cash_currency, fx_rate, ratio, group,
+    ) in _ledger(user, until, touched):  # fmt: skip
+        account = same.setdefault(account, account)
+        if instrument is not None:
+            instrument = same.setdefault(instrument, instrument)
+            if listing is not None:
+                listings[Holding(account, instrument)] = listing
+        rows.append(
+            LedgerRow(
+                pk, account, tracked[account], instrument, multiplier if multiplier is not None else ONE,
+                _meant(kind, instrument, touched.beyond.get(pk)), day, position, leg, quantity, price, currency,
+                fee or ZERO, fee_currency or currency, tax or ZERO, cash_amount, cash_currency or currency, fx_rate,
+                ratio, group, pk in touched.paired, touched.paired.get(pk),
+            )
+        )  # fmt: skip
+    return sorted(rows, key=lambda row: row.order), listings
+
+
+def _ledger(user: User, until: dt.date, touched: Touched) -> list[tuple[Any, ...]]:
+    """Rows of the touched accounts and instruments, in the order of days and positions."""
     wanted = Transaction.objects.filter(user=user, trade_date__lte=until)
     if not touched.is_all:
         wanted = wanted.filter(Q(account__in=touched.accounts) | Q(instrument__in=touched.instruments))
-    found = wanted.values_list(
+    columns = wanted.order_by("trade_date", "position", "pk").values_list(
         "pk", "account_id", "instrument_id", "instrument__multiplier", "listing_id", "kind", "trade_date", "position",
         "leg", "quantity", "price", "currency", "fee", "fee_currency", "tax", "cash_amount", "cash_currency", "fx_rate",
         "ratio", "group",
     )  # fmt: skip
-    for (
-        pk, account, instrument, multiplier, listing, kind, day, position, leg, quantity, price, currency, fee,
-        fee_currency, tax, cash_amount, cash_currency, fx_rate, ratio, group,
-    ) in found.order_by("trade_date", "position", "pk"):  # fmt: skip
-        if instrument and listing:
-            listings[Holding(account, instrument)] = listing
-        rows.append(
-            LedgerRow(
-                id=pk,
-                account=account,
-                is_tracked=accounts[account].cash_mode == BrokerAccount.CashMode.TRACKED,
-                instrument=instrument,
-                multiplier=multiplier if multiplier is not None else Decimal(1),
-                kind=_meant(kind, instrument, touched.beyond.get(pk)),
-                day=day,
-                position=position,
-                leg=leg,
-                quantity=quantity,
-                price=price,
-                currency=currency,
-                fee=fee or ZERO,
-                fee_currency=fee_currency or currency,
-                tax=tax or ZERO,
-                cash_amount=cash_amount,
-                cash_currency=cash_currency or currency,
-                fx_rate=fx_rate,
-                ratio=ratio,
-                group=group,
-                is_paired=pk in touched.paired,
-                transfer=touched.paired.get(pk),
-            )
-        )
-    return sorted(rows, key=lambda row: row.order), listings
+    statement, parameters = columns.query.sql_with_params()
+    with connection.cursor() as cursor:  # the ORM would look at each cell again
+        cursor.execute(statement, parameters)
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+    return found
 
 
 def _meant(kind: str, instrument: UUID | None, beyond: str | None) -> str:
-    """What a row counts as: income where the user called it so; a payment stays a withdrawal like any other."""
+    """What a row counts as: income where the user called it so; a payment leaves like any withdrawal, and is told."""
     if beyond == "income":
         return "reward" if instrument else "interest"
     return kind
@@ -260,14 +263,14 @@ def _held(
     shorts = {str(pk) for pk, account in accounts.items() if account.allows_short}
 
     def method(account: str, day: dt.date) -> Method:
-        chosen = [name for since, name in methods[account] if since <= day]
-        return chosen[-1]
+        dated = methods[account]
+        return dated[0][1] if len(dated) == 1 else [name for since, name in dated if since <= day][-1]
 
     symbols = _coin_symbols(rows)
     entries: list[tuple[str, Entry]] = []
     for row in rows:
         if row.instrument and (row.moves_units or row.kind == "return_of_capital" or row.pays_for_event):
-            entries.append((str(row.instrument), lot_entry(row, base=base, rate_on=rate_on)))
+            entries.extend((str(row.instrument), one) for one in lot_entries(row, base=base, rate_on=rate_on))
         if row.fee and row.fee_currency not in ISO_4217:
             coin = symbols.get((row.account, row.fee_currency.upper()))
             if coin is not None:
@@ -347,7 +350,7 @@ def _add_lines(
     holdings = {one for one in holdings if figures.touched.has(account=one.account, instrument=one.instrument)}
     every_listing = {listing.pk for found in by_instrument.values() for listing in found}
     packed = packed_closes(user_id=figures.user.pk, listing_ids=every_listing)
-    last = last_closes(user_id=figures.user.pk, listing_ids=packed.keys(), day=figures.today)
+    last = newest_closes(user_id=figures.user.pk, packed=packed, day=figures.today)
     uses_trades = uses_trade_prices(user_id=figures.user.pk)
     rows_of: dict[UUID, list[LedgerRow]] = defaultdict(list)
     for row in figures.rows:

@@ -28,7 +28,7 @@ from portfolio.selectors.prices import uses_trade_prices
 from portfolio.selectors.rates import shared_rates_number
 from stackmotive.common.currencies import ISO_4217
 
-RULES = 2  # grows when the same inputs give other figures
+RULES = 3  # grows when the same inputs give other figures
 
 LEDGER = """
 SELECT instrument_id, account_id, GROUPING(instrument_id) = 0, count(*), sum(hashtextextended(t::text, 0))
@@ -60,6 +60,7 @@ class Touched:
     instruments: frozenset[UUID]
     paired: Mapping[UUID, str]  # leg -> what its transfer's legs have in common
     beyond: Mapping[UUID, str] = field(default_factory=dict)  # leg without a partner -> income or payment
+    until: Mapping[UUID, dt.date] = field(default_factory=dict)  # leg of a linked transfer -> day of its last leg
     inputs: dict[str, Any] = field(default_factory=dict)
 
     def has(self, *, account: UUID, instrument: UUID | None) -> bool:
@@ -71,7 +72,9 @@ def find_touched(*, user: User, today: dt.date, done: FigureState, everything: b
     """Compare the inputs of now with those that the stored figures were computed from."""
     paired = _paired(user.pk, today)
     beyond, terms = _beyond(user.pk), action_terms(user=user)
-    instruments, accounts = _digests(user, today, [*paired, *beyond], terms)
+    until = _until(user.pk, today)
+    dated = [(pk, account, instrument, f"{tie} {until.get(pk)}") for pk, account, instrument, tie in paired]
+    instruments, accounts = _digests(user, today, [*dated, *beyond], terms)
     stamp = _stamp(user, today)
     known = done.inputs
     inputs = {
@@ -83,7 +86,7 @@ def find_touched(*, user: User, today: dt.date, done: FigureState, everything: b
     legs = {pk: link for pk, _account, _instrument, link in paired}
     meanings = {pk: meaning for pk, _account, _instrument, meaning in beyond}
     if everything or known.get("stamp") != stamp or _pays_fees_in_coins(user.pk):
-        return Touched(True, frozenset(accounts), frozenset(instruments), legs, meanings, inputs)
+        return Touched(True, frozenset(accounts), frozenset(instruments), legs, meanings, until, inputs)
     tied = tied_instruments(user.pk, terms)
     changed = _with_tied(_changed(known["instruments"], inputs["instruments"]), tied)
     touched = _changed(known["accounts"], inputs["accounts"])
@@ -97,7 +100,7 @@ def find_touched(*, user: User, today: dt.date, done: FigureState, everything: b
     unvalued = stored.filter(account__in=touched, instrument__in=known.get("unvalued", []))
     changed |= {pk for pk in unvalued.values_list("instrument_id", flat=True) if pk}
     changed = _with_tied(changed, tied)
-    return Touched(False, frozenset(touched), frozenset(changed), legs, meanings, inputs)
+    return Touched(False, frozenset(touched), frozenset(changed), legs, meanings, until, inputs)
 
 
 def _changed(known: dict[str, str], found: dict[str, str]) -> set[UUID]:
@@ -179,6 +182,23 @@ def _paired(user_id: UUID, until: dt.date) -> list[Tied]:
         if len(sides) == 2:
             tied = {leg: str(group) for side in sides.values() for leg in side} | tied
     return _tied(user_id, tied)
+
+
+def _until(user_id: UUID, day: dt.date) -> dict[UUID, dt.date]:
+    """Legs of linked transfers that took days, all of them in the ledger -> the day of the last one."""
+    linked = TransferLink.objects.filter(user=user_id, left_on__lte=day, arrived_on__lte=day)
+    legs_of = [[UUID(leg) for leg in (*outs, *ins)] for outs, ins in linked.values_list("out_legs", "in_legs")]
+    days = dict(
+        Transaction.objects.filter(user=user_id, pk__in=[leg for legs in legs_of for leg in legs]).values_list(
+            "pk", "trade_date"
+        )
+    )
+    found: dict[UUID, dt.date] = {}
+    for legs in legs_of:
+        known = [days[leg] for leg in legs if leg in days]
+        if len(set(known)) > 1:
+            found |= dict.fromkeys(legs, max(known))
+    return found
 
 
 def _beyond(user_id: UUID) -> list[Tied]:

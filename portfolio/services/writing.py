@@ -11,7 +11,7 @@ from uuid import UUID
 
 import numpy as np
 
-from portfolio.derived_ids import derived_uuid
+from portfolio.derived_ids import derived_id, derived_uuid
 from portfolio.ledger_rows import Holding
 from portfolio.lots import Amounts, Lot, RealizedGain
 from portfolio.models import CashBalance, DailyValue, HoldingStep, Position, ValueSeries
@@ -24,6 +24,7 @@ from portfolio.services.figures import Figures, Series, column
 from stackmotive.common.money import MONEY_QUANTUM, RECORDED_QUANTUM
 
 ZERO = Decimal(0)
+NONE = Amounts(ZERO, ZERO, ZERO)
 
 
 def write(figures: Figures) -> None:
@@ -38,12 +39,12 @@ def write(figures: Figures) -> None:
 
 def recorded(value: Decimal | None) -> Decimal | None:
     """Rounded half-even to what a RecordedField holds."""
-    return None if value is None else value.quantize(RECORDED_QUANTUM, rounding=ROUND_HALF_EVEN)
+    return value.quantize(RECORDED_QUANTUM, ROUND_HALF_EVEN) if value else None if value is None else ZERO
 
 
 def money(value: Decimal | None) -> Decimal | None:
     """Rounded half-even to what a MoneyField holds."""
-    return None if value is None else value.quantize(MONEY_QUANTUM, rounding=ROUND_HALF_EVEN)
+    return value.quantize(MONEY_QUANTUM, ROUND_HALF_EVEN) if value else None if value is None else ZERO
 
 
 OWNED = "t.user_id = %s"
@@ -104,46 +105,45 @@ GAIN_COLUMNS = [
 
 def _write_lots(figures: Figures) -> None:
     lots, gains = [], []
+    user = str(figures.user.pk)
     for instrument, found in figures.held.items():
-        lots += [_lot(figures, instrument, lot) for lot in (*found.lots.open, *found.lots.in_transit)]
+        asset = str(instrument)
+        lots += [_lot(user, asset, lot) for lot in (*found.lots.open, *found.lots.in_transit)]
         seen: dict[str, int] = defaultdict(int)
-        for gain in found.lots.realized:
-            gains.append(_gain(figures, instrument, gain, seen))
+        gains += [_gain(user, asset, gain, seen) for gain in found.lots.realized]
     diff_write(LotRow, columns=LOT_COLUMNS, key=["id"], rows=lots, scope=_scope(figures, of="instruments"))
     diff_write(RealizedGainRow, columns=GAIN_COLUMNS, key=["id"], rows=gains, scope=_scope(figures, of="instruments"))
 
 
-def _row_id(text: str) -> UUID:
+def _row_id(text: str) -> str:
     """The ledger row of an entry: a part or a fee carries its row's id before a mark."""
-    return UUID(text[:36])
+    return text[:36]
 
 
-def _lot(figures: Figures, instrument: UUID, lot: Lot) -> tuple[Any, ...]:
-    cost = lot.cost
+def _lot(user: str, instrument: str, lot: Lot) -> tuple[Any, ...]:
+    cost, opened_by = lot.cost, _row_id(lot.opened_by)
     return (
-        derived_uuid(_row_id(lot.opened_by), "lot", lot.id, lot.account), figures.user.pk, UUID(lot.account),
-        instrument,
-        _row_id(lot.opened_by), lot.acquired_on, lot.opened_on, recorded(lot.quantity), lot.currency,
+        derived_id(opened_by, "lot", lot.id, lot.account), user, lot.account, instrument,
+        opened_by, lot.acquired_on, lot.opened_on, recorded(lot.quantity), lot.currency,
         recorded(cost.total if cost else None), recorded(cost.fee if cost else ZERO),
         recorded(cost.tax if cost else ZERO),
         recorded(lot.base_cost.total if lot.base_cost else None),
     )  # fmt: skip
 
 
-def _part(amounts: Amounts | None, name: str) -> Decimal | None:
-    return recorded(ZERO if amounts is None else getattr(amounts, name))
-
-
-def _gain(figures: Figures, instrument: UUID, gain: RealizedGain, seen: dict[str, int]) -> tuple[Any, ...]:
+def _gain(user: str, instrument: str, gain: RealizedGain, seen: dict[str, int]) -> tuple[Any, ...]:
     mark = f"{gain.entry_id}/{gain.lot_id}"
     seen[mark] += 1
+    closed_by = _row_id(gain.entry_id)
+    proceeds = gain.proceeds or NONE
     cost = gain.cost if gain.currency == gain.cost_currency else None
+    of_cost = cost or NONE
     return (
-        derived_uuid(_row_id(gain.entry_id), "gain", mark, seen[mark]), figures.user.pk, UUID(gain.account), instrument,
-        _row_id(gain.entry_id), _row_id(gain.opened_by) if gain.opened_by else None, gain.acquired_on, gain.day,
+        derived_id(closed_by, "gain", mark, seen[mark]), user, gain.account, instrument, closed_by,
+        _row_id(gain.opened_by) if gain.opened_by else None, gain.acquired_on, gain.day,
         recorded(gain.quantity), gain.currency, recorded(gain.proceeds.net if gain.proceeds else None),
-        _part(gain.proceeds, "fee"), _part(gain.proceeds, "tax"), recorded(cost.total if cost else None),
-        _part(cost, "fee"), _part(cost, "tax"), recorded(gain.gain()),
+        recorded(proceeds.fee), recorded(proceeds.tax), recorded(cost.total if cost else None),
+        recorded(of_cost.fee), recorded(of_cost.tax), recorded(gain.gain()),
         recorded(gain.base_proceeds.net if gain.base_proceeds else None),
         recorded(gain.base_cost.total if gain.base_cost else None), recorded(gain.base_gain()), recorded(gain.fx_gain),
         gain.side,
@@ -154,14 +154,16 @@ STEP_COLUMNS = ["user_id", "account_id", "instrument_id", "currency", "day", "qu
 
 
 def _write_steps(figures: Figures) -> None:
+    user = str(figures.user.pk)
     for is_cash in (False, True):
         rows = [
             (
-                figures.user.pk, holding.account, holding.instrument, step.currency, step.day, recorded(step.quantity),
-                recorded(step.cost), recorded(step.cost_base),
+                user, account, instrument, step.currency, step.day, recorded(step.quantity), recorded(step.cost),
+                recorded(step.cost_base),
             )
             for holding in figures.lines
             if (holding.instrument is None) is is_cash
+            for account, instrument in [(str(holding.account), None if is_cash else str(holding.instrument))]
             for step in figures.steps(holding)
         ]  # fmt: skip
         diff_write(
@@ -229,10 +231,11 @@ def _positions(figures: Figures) -> Iterator[dict[str, Any]]:
 def _realized_by_holding(figures: Figures) -> dict[Holding, Decimal | None]:
     realized: dict[Holding, Decimal | None] = {}
     for instrument, found in figures.held.items():
+        totals: dict[str, Decimal | None] = {}
         for gain in found.lots.realized:
-            holding = Holding(UUID(gain.account), instrument)
-            before, amount = realized.get(holding, ZERO), gain.base_gain()
-            realized[holding] = None if before is None or amount is None else before + amount
+            before, amount = totals.get(gain.account, ZERO), gain.base_gain()
+            totals[gain.account] = None if before is None or amount is None else before + amount
+        realized |= {Holding(UUID(account), instrument): total for account, total in totals.items()}
     return realized
 
 
@@ -401,6 +404,8 @@ DAY_COLUMNS = [
     "external_flow",
     "transfer_flow",
     "border_flow",
+    "in_transit",
+    "payments",
     "dividends",
     "interest",
     "income",
