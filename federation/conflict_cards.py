@@ -144,12 +144,17 @@ def background(user: User, rows: Sequence[Conflict]) -> Background:
         transactions=Transaction.objects.visible_to(user).in_bulk(booked),
         staged={(str(row.content.source_id), row.identity): row for row in staged},
         decisions={
-            decision.keys["key"]: decision.pk
+            subject(decision.keys["key"]): decision.pk
             for decision in reversed(selectors.decisions(user).filter(revocation=None))
             if "key" in decision.keys and decision.kind != Decision.Kind.LINK_ACCOUNT
         },
         said=said_of(user, [row.key for row in rows]),
     )
+
+
+def subject(key: str) -> str:
+    """What a decision by this key settles: all fields of a row at once."""
+    return ":".join(key.split(":")[:2]) if key.startswith("transaction:") else key
 
 
 def said_of(user: User, keys: Sequence[str]) -> dict[str, list[DecisionLine]]:
@@ -209,7 +214,7 @@ def card(row: Conflict, about: Background) -> ConflictCard:
         can_ignore=is_open,
         can_accept=is_open and row.kind == "mass_withdrawal",
         remembers=row.kind in ("quantity", "cash"),
-        decision=about.decisions.get(row.key) if row.status == Conflict.Status.RESOLVED else None,
+        decision=about.decisions.get(subject(row.key)) if row.status == Conflict.Status.RESOLVED else None,
         transaction=booked.pk if booked else None,
         history=tuple(one for one in about.said.get(row.key, ()) if one.revoked_at),
     )

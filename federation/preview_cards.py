@@ -6,9 +6,25 @@ from decimal import Decimal
 
 from federation.reasons import row_words
 from federation.services.previewing import Preview, PreviewedPosition, PreviewedRow
+from stackmotive.common.display import day_text, money_text, price_text, quantity_text
 
 MOST_POSITIONS, MOST_ROWS = 8, 5
+FIELDS = {
+    "kind": "Kind", "trade_date": "Day", "quantity": "Quantity", "price": "Price", "currency": "Currency",
+    "fee": "Fee", "tax": "Tax", "cash_amount": "Amount", "cash_currency": "Currency of the amount", "note": "Note",
+}  # fmt: skip
+PUBLIC = {"kind", "trade_date", "price", "currency", "cash_currency", "note"}
 WHAT_ROWS_DO = (("comes in", "come in"), ("goes", "go"), ("changes", "change"))
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewedChange:
+    """A field of a row, in words. is_public: no amount."""
+
+    label: str
+    before: str
+    after: str
+    is_public: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +35,7 @@ class PreviewedLine:
     text: str
     account_name: str
     quantity: Decimal | None
+    changes: tuple[PreviewedChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,4 +78,28 @@ def line(sign: str, row: PreviewedRow) -> PreviewedLine:
     words = row_words(row.values["kind"], day) if isinstance(day, date) else str(row.values["kind"])
     name = f" of {row.symbol}" if row.symbol else ""
     what, on, when = words.partition(" on ")
-    return PreviewedLine(sign, f"{what.capitalize()}{name}{on}{when}", row.account_name, row.values.get("quantity"))
+    changes = tuple(change(field, old, row) for field, old in row.before.items() if field in FIELDS)
+    quantity = None if changes else row.values.get("quantity")
+    return PreviewedLine(sign, f"{what.capitalize()}{name}{on}{when}", row.account_name, quantity, changes)
+
+
+def change(field: str, old: object, row: PreviewedRow) -> PreviewedChange:
+    currency = str(row.values.get("currency", ""))
+    cash = str(row.values.get("cash_currency", "")) or currency
+
+    def shown(value: object) -> str:
+        if value in (None, ""):
+            return "none"
+        if isinstance(value, date):
+            return day_text(value)
+        if not isinstance(value, Decimal):
+            return str(value).replace("_", " ")
+        if field == "price":
+            return price_text(value, currency)
+        return (
+            quantity_text(value)
+            if field == "quantity"
+            else money_text(value, cash if field == "cash_amount" else currency)
+        )
+
+    return PreviewedChange(FIELDS[field], shown(old), shown(row.values.get(field)), field in PUBLIC)

@@ -71,8 +71,39 @@ def link_decide(request: HttpRequest, user: User, link_id: int) -> HttpResponse:
     return answered(request, user, "Noted", body)
 
 
+@require_safe
+@signed_in
+def merge_preview(request: HttpRequest, user: User, account_id: UUID) -> HttpResponse:
+    """What it would change if an account were a part of another."""
+    may_decide(user)
+    keys, value = merging(user, account_id, request.GET.get("into", ""))
+    take_costly(user_id=user.pk, kind="preview")
+    found = services.preview_decision(user=user, kind=Decision.Kind.MERGE_ACCOUNTS, keys=keys, value=value)
+    address = reverse("account-merge", args=[account_id])
+    return previewed(request, user, found, apply=address, fields={"into": value["account"]})
+
+
+@require_POST
+@signed_in
+def account_merge(request: HttpRequest, user: User, account_id: UUID) -> HttpResponse:
+    may_decide(user)
+    keys, value = merging(user, account_id, request.POST.get("into", ""))
+    services.decide(user=user, kind=Decision.Kind.MERGE_ACCOUNTS, keys=keys, value=value)
+    return answered(request, user, "They are one account now", "You can part them again; your figures follow.")
+
+
+def merging(user: User, account_id: UUID, asked: str) -> tuple[dict[str, str], dict[str, str]]:
+    """(keys, value) of the decision. Raises NotFound for what is no account of the user."""
+    part, whole = chosen_account(user, str(account_id)), chosen_account(user, asked)
+    if part is None or whole is None:
+        raise NotFound("Choose one of your accounts.")
+    return {"account": str(part.pk)}, {"account": str(whole.pk)}
+
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("reconciliation/accounts/", accounts_page, name="linked-accounts"),
     path("reconciliation/links/<int:link_id>/preview/", link_preview, name="link-preview"),
+    path("reconciliation/accounts/<uuid:account_id>/merge/preview/", merge_preview, name="account-merge-preview"),
+    path("reconciliation/accounts/<uuid:account_id>/merge/", account_merge, name="account-merge"),
     path("reconciliation/links/<int:link_id>/", link_decide, name="link-decide"),
 ]

@@ -45,9 +45,7 @@ def source_preview(request: HttpRequest, user: User, source_id: UUID) -> HttpRes
         enabled = bool(request.GET.get("enabled"))
         found = services.preview_source(source=source, enabled=enabled)
         address, fields = "source-enabled", {"enabled": "1"} if enabled else {}
-    target = "#source" if request.GET.get("on") == "detail" else "#sources"
-    fields |= {"on": "detail"} if target == "#source" else {}
-    return previewed(request, user, found, apply=reverse(address, args=[source.pk]), fields=fields, target=target)
+    return previewed(request, user, found, apply=reverse(address, args=[source.pk]), fields=fields, target="#sources")
 
 
 @require_safe

@@ -7,7 +7,9 @@ import pytest
 from django.test import Client
 
 from accounts.models import Tier, User
+from ingestion.adapters.pulling import PULLERS
 from ingestion.models import Source, SourceSetting, SyncRun
+from ingestion.tests.brokers import Broker
 from ingestion.tests.factories import csv, finished
 
 pytestmark = pytest.mark.django_db
@@ -94,3 +96,71 @@ def test_good_rows_of_a_refused_file_are_taken_on_demand(browser: Browser, owner
     run.refresh_from_db()
     assert (run.status, run.options["on_error"]) == ("queued", "skip")
     assert client.post(f"/import/{run.pk}/skip/").status_code == 409
+
+
+def test_file_source_is_added_by_name_and_takes_its_first_file(browser: Browser, owner: User) -> None:
+    client = browser(owner)
+    html = client.get("/sources/add/?kind=csv").content.decode()
+    assert 'href="?kind=ibkr_flex"' in html
+    assert "kucoin" not in html  # nothing reads or fetches it
+    answer = client.post("/sources/add/", {"kind": "csv", "name": "My own list"})
+    source = Source.objects.get()
+    assert (source.name, source.kind, source.user) == ("My own list", "csv", owner)
+    assert answer["Location"] == f"/import/?source={source.pk}"
+    html = client.get(f"/import/?source={source.pk}").content.decode()
+    assert f'<option value="{source.pk}" selected>' in html
+    assert client.post("/sources/add/", {"kind": "csv", "name": " "}).status_code == 422
+    assert client.post("/sources/add/", {"kind": "manual", "name": "x"}).status_code == 200
+    assert Source.objects.count() == 1
+
+
+def test_credentials_go_in_and_never_come_out(browser: Browser, owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_door = Broker()
+    open_door.secret_parameters = frozenset({"login"})
+    monkeypatch.setitem(PULLERS, "kucoin", open_door)
+    client = browser(owner)
+    assert 'name="secret:login" type="password"' in client.get("/sources/add/?kind=kucoin").content.decode()
+    form = {"kind": "kucoin", "name": "Exchange", "schedule": "daily", "secret:login": "very-secret"}
+    client.post("/sources/add/", form)
+    source = Source.objects.get()
+    assert source.credentials is not None
+    assert (source.schedule, source.health) == ("daily", "unverified")
+    html = client.get(f"/sources/{source.pk}/").content.decode()
+    assert "very-secret" not in html
+    assert "Sealed" in html
+    before = bytes(source.credentials)
+    client.post(f"/sources/{source.pk}/change/", {"name": "Renamed", "schedule": ""})
+    source.refresh_from_db()
+    assert (source.name, source.schedule, bytes(source.credentials)) == ("Renamed", "", before)
+    client.post(f"/sources/{source.pk}/test/")
+    source.refresh_from_db()
+    assert source.health == "ok"
+
+
+@pytest.mark.parametrize(("word", "believed"), [("keep", True), ("drop", False)])
+def test_retired_source_leaves_the_list_and_counts_as_asked(
+    browser: Browser, owner: User, word: str, believed: bool
+) -> None:
+    source = source_of(owner)
+    client = browser(owner)
+    html = client.get(f"/sources/{source.pk}/preview/?retire={word}").content.decode()
+    assert f'<input type="hidden" name="retire" value="{word}">' in html
+    answer = client.post(f"/sources/{source.pk}/retire/", {"retire": word}, headers={"HX-Request": "true"})
+    assert (answer.status_code, answer["HX-Redirect"]) == (204, "/sources/")
+    source.refresh_from_db()
+    assert source.retired_at is not None
+    assert source.enabled is believed
+    assert client.get(f"/sources/{source.pk}/").status_code == 404
+
+
+def test_stranger_and_navigator_change_no_source(
+    browser: Browser, owner: User, stranger: User, make_user: Callable[..., User]
+) -> None:
+    source = source_of(owner)
+    for path in ("", "change/", "test/", "retire/"):
+        address, client = f"/sources/{source.pk}/{path}", browser(stranger)
+        assert (client.post(address, {"name": "x"}) if path else client.get(address)).status_code == 404
+    navigator = browser(make_user(tier=Tier.NAVIGATOR))
+    assert navigator.get("/sources/add/").status_code == 403
+    source.refresh_from_db()
+    assert (source.name, source.retired_at) == ("Generic CSV files", None)

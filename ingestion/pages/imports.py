@@ -1,6 +1,5 @@
-"""Browser pages of ingestion: choose a file, see what it holds, follow its import, take it back; whom to believe."""
+"""Choose a file, see what it holds, follow its import, take it back."""
 
-import json
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -13,35 +12,21 @@ from django.shortcuts import render
 from django.urls import URLPattern, URLResolver, path, reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts.errors import TierRequired
 from accounts.models import Tier, User
 from accounts.page_access import signed_in
 from ingestion import selectors, services, tasks
 from ingestion.adapters.detection import ADAPTERS
-from ingestion.adapters.pulling import puller_of
-from ingestion.errors import QuotaExceeded, SourceNamed, SyncRunning
-from ingestion.models import OPEN_STATUSES, ImportRow, ImportRun, Source, SyncRun
+from ingestion.errors import QuotaExceeded, SourceNamed
+from ingestion.models import OPEN_STATUSES, ImportRow, ImportRun
 from ingestion.options import ImportOptions
+from ingestion.pages.frame import NEW, base_context, chosen_source, may_import, own_run
 from ingestion.previews import FilePreview, answers_of, shown_preview
 from ingestion.run_cards import MOST_PROBLEMS, run_cards, run_report
-from ingestion.source_cards import source_cards, sync_card
 from stackmotive.common.limits import take_costly
-from stackmotive.common.page_filters import kept_query
-from stackmotive.common.problems import Invalid, NotFound, Problem
+from stackmotive.common.problems import Invalid, Problem
 
 MEGABYTE = 1024 * 1024
-NEW = "new"
 LONGEST_NAME = 100
-
-
-def base_context(request: HttpRequest, user: User) -> dict[str, object]:
-    return {"user": user, "page": "import", "filters": {"query": kept_query(request.GET.dict())}}
-
-
-def may_import(user: User) -> None:
-    """Raises TierRequired: importing by a page needs the tier that the API asks for."""
-    if user.effective_tier < Tier.OPERATOR:
-        raise TierRequired("Importing needs the operator tier. Ask the owner of this installation.")
 
 
 def uploaded(request: HttpRequest) -> "UploadedFile[Any]":
@@ -52,17 +37,6 @@ def uploaded(request: HttpRequest) -> "UploadedFile[Any]":
     if file.size > settings.XML_MAX_BYTES:
         raise Invalid(f"Files may have {settings.XML_MAX_BYTES // MEGABYTE} MB. Split this one by date.")
     return file
-
-
-def chosen_source(request: HttpRequest, user: User) -> Source | None:
-    """The source that a form names, None for none or a new one. Raises NotFound for one that is not the user's."""
-    asked = request.POST.get("source", "")
-    if asked in ("", NEW):
-        return None
-    source = next((s for s in selectors.sources(user_id=user.pk) if str(s.pk) == asked), None)
-    if source is None:
-        raise NotFound("Choose one of your sources.")
-    return source
 
 
 def new_name(request: HttpRequest) -> str:
@@ -115,7 +89,7 @@ def started_import(request: HttpRequest, user: User) -> ImportRun:
 
 def form_context(request: HttpRequest, user: User) -> dict[str, object]:
     may_read = user.effective_tier >= Tier.NAVIGATOR
-    return base_context(request, user) | {
+    return base_context(request, user, "import") | {
         "sources": list(selectors.sources(user_id=user.pk)),
         "layouts": [adapter.label for adapter in ADAPTERS],
         "runs": run_cards(selectors.latest_runs(user_id=user.pk)) if may_read else [],
@@ -147,16 +121,6 @@ def import_preview(request: HttpRequest, user: User) -> HttpResponse:
     return render(request, "ingestion/_preview.html", {"preview": preview, "can_check_again": True})
 
 
-def own_run(user: User, run_id: UUID) -> ImportRun:
-    """Raises NotFound for another user's run, TierRequired where the user may not see imports."""
-    if user.effective_tier < Tier.NAVIGATOR:
-        raise TierRequired("Seeing imports needs the navigator tier. Ask the owner of this installation.")
-    run = selectors.import_runs(user_id=user.pk).filter(pk=run_id).first()
-    if run is None:
-        raise NotFound
-    return run
-
-
 @require_http_methods(["GET", "HEAD", "POST"])
 @signed_in
 def import_run(request: HttpRequest, user: User, run_id: UUID) -> HttpResponse:
@@ -169,7 +133,7 @@ def import_run(request: HttpRequest, user: User, run_id: UUID) -> HttpResponse:
         tasks.enqueue_answers(run=run, answers=answers_of(form, columns=asked.get("columns", [])))
         return HttpResponseRedirect(reverse("import-run", args=[run.pk]))
     rejected = selectors.rows_left_out(run=run, verdict=ImportRow.Verdict.REJECTED)[:MOST_PROBLEMS]
-    context = base_context(request, user) | {"run": run_report(run, rejected=list(rejected))}
+    context = base_context(request, user, "import") | {"run": run_report(run, rejected=list(rejected))}
     return render(request, "ingestion/import_result.html", context)
 
 
@@ -201,119 +165,11 @@ def import_jobs(request: HttpRequest, user: User) -> HttpResponse:
     return render(request, "ingestion/_jobs.html", {"runs": cards})
 
 
-# --- sources ----------------------------------------------------------
-
-
-def sources_context(request: HttpRequest, user: User) -> dict[str, object]:
-    cards = source_cards(user)
-    return base_context(request, user) | {
-        "page": "sources",
-        "cards": cards,
-        "sync": sync_card(user),
-        "may_change": user.effective_tier >= Tier.OPERATOR,
-        "can_sync_any": any(card.can_sync and card.enabled for card in cards),
-    }
-
-
-@require_safe
-@signed_in
-def sources_page(request: HttpRequest, user: User) -> HttpResponse:
-    if user.effective_tier < Tier.NAVIGATOR:
-        return render(
-            request, "ingestion/sources.html", base_context(request, user) | {"page": "sources", "is_closed": True}
-        )
-    return render(request, "ingestion/sources.html", sources_context(request, user))
-
-
-def may_change_sources(user: User) -> None:
-    """Raises TierRequired."""
-    if user.effective_tier < Tier.OPERATOR:
-        raise TierRequired("Changing sources needs the operator tier. Ask the owner of this installation.")
-
-
-def own_source(user: User, source_id: UUID) -> Source:
-    """Raises NotFound for another user's source."""
-    source = selectors.sources(user_id=user.pk).filter(pk=source_id).first()
-    if source is None:
-        raise NotFound("Choose one of your sources.")
-    return source
-
-
-@require_POST
-@signed_in
-def source_priority(request: HttpRequest, user: User, source_id: UUID) -> HttpResponse:
-    """Give a source another number."""
-    may_change_sources(user)
-    services.update_source(source=own_source(user, source_id), values={"priority": stated_priority(request)})
-    return sources_answer(request, user, "Order changed", "Your figures follow in a moment.")
-
-
-def stated_priority(request: HttpRequest) -> int:
-    """Raises Invalid for what is no number of 0 to 9999."""
-    text = request.POST.get("priority", "")
-    if not (text.isascii() and text.isdigit() and len(text) <= 4):
-        raise Invalid("Write a whole number from 0 to 9999. Lower numbers are believed first.")
-    return int(text)
-
-
-@require_POST
-@signed_in
-def source_enabled(request: HttpRequest, user: User, source_id: UUID) -> HttpResponse:
-    """Believe a source or not."""
-    may_change_sources(user)
-    enabled = bool(request.POST.get("enabled"))
-    source = services.update_source(source=own_source(user, source_id), values={"enabled": enabled})
-    title = f"{source.name} counts again" if enabled else f"{source.name} no longer counts"
-    return sources_answer(request, user, title, "Your figures follow in a moment.")
-
-
-@require_POST
-@signed_in
-def source_sync(request: HttpRequest, user: User) -> HttpResponse:
-    """Fetch the source that the form names, or all that can be fetched."""
-    may_change_sources(user)
-    take_costly(user_id=user.pk, kind="sync")
-    source = chosen_source(request, user)
-    if source is not None and puller_of(source.kind) is None:
-        raise Invalid("Nothing can be fetched for this source: upload its files.")
-    try:
-        tasks.enqueue_sync(user=user, trigger=SyncRun.Trigger.MANUAL, sources=[source] if source else None)
-    except SyncRunning:
-        return sources_answer(request, user, "A sync is running already", "Its progress is on this page.", "info")
-    return sources_answer(request, user, "Sync started", "You may leave this page: it goes on.", "info")
-
-
-@require_POST
-@signed_in
-def sync_cancel(request: HttpRequest, user: User, run_id: UUID) -> HttpResponse:
-    may_change_sources(user)
-    run = selectors.sync_runs(user_id=user.pk).filter(pk=run_id).first()
-    if run is None:
-        raise NotFound
-    services.cancel_sync(run=run)
-    return sources_answer(request, user, "The sync was cancelled", "What was stored before stays.", "info")
-
-
-def sources_answer(request: HttpRequest, user: User, title: str, body: str, level: str = "success") -> HttpResponse:
-    """The list as it is now and a toast; the whole page where no script asked."""
-    if not request.headers.get("HX-Request"):
-        messages.add_message(request, messages.SUCCESS, f"{title}. {body}")
-        return HttpResponseRedirect(reverse("sources"))
-    response = render(request, "ingestion/_sources.html", sources_context(request, user))
-    response["HX-Trigger"] = json.dumps({"toast:show": {"title": title, "body": body, "level": level}})
-    return response
-
-
 urlpatterns: list[URLPattern | URLResolver] = [
     path("import/", import_page, name="import"),
     path("import/preview/", import_preview, name="import-preview"),
     path("import/jobs/", import_jobs, name="import-jobs"),
     path("import/<uuid:run_id>/", import_run, name="import-run"),
-    path("sources/", sources_page, name="sources"),
-    path("sources/sync/", source_sync, name="source-sync"),
-    path("sources/sync/<uuid:run_id>/cancel/", sync_cancel, name="sync-cancel"),
-    path("sources/<uuid:source_id>/priority/", source_priority, name="source-priority"),
-    path("sources/<uuid:source_id>/enabled/", source_enabled, name="source-enabled"),
     path("import/<uuid:run_id>/undo/", import_undo, name="import-undo"),
     path("import/<uuid:run_id>/skip/", import_skip, name="import-skip"),
 ]
