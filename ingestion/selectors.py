@@ -214,6 +214,12 @@ def unreconciled_user_ids(*, older_than: timedelta) -> list[UUID]:
     return list(runs.filter(started_at__lt=edge).order_by("user").values_list("user", flat=True).distinct())
 
 
+def unvalued_user_ids() -> list[UUID]:
+    """Users with runs that the ledger has taken up and that wait for their figures."""
+    runs = ImportRun.objects.filter(status=JobStatus.RUNNING, stage=ImportRun.Stage.VALUING)
+    return list(runs.order_by("user").values_list("user", flat=True).distinct())
+
+
 def uses(*, sources: Sequence[Source]) -> dict[UUID, int]:
     """How many contents in force each source has."""
     found = Content.objects.filter(source__in=sources).in_force().values_list(F("source"), flat=True)

@@ -8,6 +8,7 @@ from django.db.models import F, Q
 from accounts.facts import market_number
 from accounts.models import User
 from federation.models import LedgerState
+from ingestion.selectors import unvalued_user_ids
 from portfolio import services
 from portfolio.models import FigureState, KnownAnswer
 from portfolio.replay import instruments_asked, replay
@@ -33,13 +34,14 @@ def enqueue_refresh(*, user_id: UUID) -> None:
 @shared_task(soft_time_limit=60)
 def sweep_figures() -> None:
     """Start what signals lost: figures behind their ledger, behind shared prices, of a day that is over or in another
-    currency.
+    currency, and imports whose worker died between their figures and their end.
     """
     behind = set(
         LedgerState.objects.filter(Q(dirty_from__isnull=False) | Q(valued_version__lt=F("ledger_version"))).values_list(
             "pk", flat=True
         )[:SWEEP_AT_ONCE]
     )
+    behind |= set(unvalued_user_ids()[:SWEEP_AT_ONCE])
     market = market_number()
     users = User.objects.filter(is_active=True, ledger_state__isnull=False)
     told = FigureState.objects.filter(user__in=users, facts_number__lt=F("user__ledger_state__facts_version"))
