@@ -290,6 +290,7 @@ STEP_COMMON: dict[str, Check] = {"do": text, "as": text, "at": moment, "refused"
 DECISION_KINDS = (
     "choose", "same", "different", "ignore", "book", "set_value", "link_account", "resolve_instrument",
     "merge_instruments", "split_instrument", "pair_transfer", "unpair_transfer", "far_side", "opening_lots", "accept",
+    "merge_accounts",
 )  # fmt: skip
 STEPS: dict[str, tuple[dict[str, Check], tuple[str, ...]]] = {
     "arrive": (
