@@ -185,7 +185,7 @@ def read_ledger(
     same: dict[UUID, UUID] = {}  # one object for each account and instrument: equal keys are found at once
     for (
         pk, account, instrument, multiplier, listing, kind, day, position, leg, quantity, price, currency, fee,
-        fee_currency, tax, cash_amount, cash_currency, fx_rate, ratio, group,
+        fee_currency, tax, cash_amount, cash_currency, fx_rate, ratio, group, lots,
     ) in _ledger(user, until, touched):  # fmt: skip
         account = same.setdefault(account, account)
         if instrument is not None:
@@ -197,7 +197,7 @@ def read_ledger(
                 pk, account, tracked[account], instrument, multiplier if multiplier is not None else ONE,
                 _meant(kind, instrument, touched.beyond.get(pk)), day, position, leg, quantity, price, currency,
                 fee or ZERO, fee_currency or currency, tax or ZERO, cash_amount, cash_currency or currency, fx_rate,
-                ratio, group, pk in touched.paired, touched.paired.get(pk),
+                ratio, group, pk in touched.paired, touched.paired.get(pk), lots,
             )
         )  # fmt: skip
     return sorted(rows, key=lambda row: row.order), listings
@@ -211,7 +211,7 @@ def _ledger(user: User, until: dt.date, touched: Touched) -> list[tuple[Any, ...
     columns = wanted.order_by("trade_date", "position", "pk").values_list(
         "pk", "account_id", "instrument_id", "instrument__multiplier", "listing_id", "kind", "trade_date", "position",
         "leg", "quantity", "price", "currency", "fee", "fee_currency", "tax", "cash_amount", "cash_currency", "fx_rate",
-        "ratio", "group",
+        "ratio", "group", "lots",
     )  # fmt: skip
     statement, parameters = columns.query.sql_with_params()
     with connection.cursor() as cursor:  # the ORM would look at each cell again
