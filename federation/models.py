@@ -383,7 +383,10 @@ class Conflict(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["user", "key"], name="conflict_once_per_key")]
-        indexes = [models.Index(fields=["account", "status", "effect_base"], name="conflict_by_weight")]
+        indexes = [
+            models.Index(fields=["account", "status", "effect_base"], name="conflict_by_weight"),
+            models.Index(fields=["account", "kind"], condition=~Q(kind="field"), name="conflict_not_of_fields"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.key} {self.status}"

@@ -38,7 +38,7 @@ WHERE c.staged_id = ANY(%(ids)s)
 UNCLEAR_TOGETHER = """
 SELECT DISTINCT (c.told ->> 'source')::uuid, c.told ->> 'row' FROM federation_conflict f
 CROSS JOIN LATERAL jsonb_array_elements(f.candidates) AS c(told)
-WHERE f.account_id = %(account)s AND f.kind = 'ambiguous' AND EXISTS (
+WHERE f.account_id = %(account)s AND f.kind = 'ambiguous' AND NOT (f.kind = 'field') AND EXISTS (
   SELECT 1 FROM jsonb_array_elements(f.candidates) AS o(told) WHERE o.told ->> 'row' = ANY(%(identities)s)
 )
 """

@@ -28,7 +28,7 @@ WHERE t.account_id = %(account)s
 HELD_BACK = """
 SELECT v.content_id FROM federation_conflict f
 JOIN ingestion_coverage v ON v.id = substring(f.key FROM 10)::bigint AND v.section = 'transactions'
-WHERE f.account_id = %(account)s AND f.kind = 'mass_withdrawal'
+WHERE f.account_id = %(account)s AND f.kind = 'mass_withdrawal' AND NOT (f.kind = 'field')
 """
 USED = "SELECT section, SUM(rows) FROM ingestion_contentusage WHERE content_id = ANY(%(contents)s) GROUP BY 1"
 

@@ -56,15 +56,15 @@ JOIN ingestion_content c ON c.id = p.content_id WHERE p.content_id = ANY(%(conte
 """
 RATED = "SELECT EXISTS (SELECT 1 FROM ingestion_stagedrate WHERE content_id = ANY(%(contents)s))"
 WEIGHED_ACCOUNTS = """
-SELECT a.id FROM federation_brokeraccount a WHERE a.user_id = %(user)s
-AND EXISTS (SELECT 1 FROM federation_conflict f WHERE f.account_id = a.id)
+SELECT a.id FROM federation_brokeraccount a
+CROSS JOIN LATERAL (SELECT 1 FROM federation_conflict f WHERE f.account_id = a.id LIMIT 1) x WHERE a.user_id = %(user)s
 """
 SETTLED_KINDS = ("field", "quantity", "cash")
 COLUMNS = ", ".join(f'f."{name}"' for name in CONFLICT_COLUMNS)
+WEIGHABLE = f"SELECT {COLUMNS} FROM federation_conflict f WHERE f.account_id = ANY(%(accounts)s)"  # noqa: S608
 MARKED = f"""
-SELECT {COLUMNS} FROM federation_conflict f WHERE f.account_id = ANY(%(accounts)s) AND f.difference IS NOT NULL
-AND (%(is_all)s OR f.difference_currency = '' AND f.instrument_id = ANY(%(instruments)s))
-"""  # noqa: S608  # column names only
+{WEIGHABLE} AND NOT (f.kind = 'field') AND f.difference_currency = '' AND f.instrument_id = ANY(%(instruments)s)
+"""
 CROSSING = f"""
 SELECT {COLUMNS} FROM federation_conflict f
 JOIN unnest(%(accounts)s::uuid[], %(small)s::numeric[]) AS w(account, small) ON f.account_id = w.account
@@ -228,10 +228,12 @@ def _marked(
     instruments = {row[ROW_INSTRUMENT] for row in moved.all_rows()} - {None}
     for source, key in rows_of(PRICED, contents=list(contents)):
         instruments |= {meant[0] for meant in resolved.instruments.meanings((source, key))}
-    is_all = bool(rows_of(RATED, contents=list(contents))[0][0])
-    if not instruments and not is_all:
+    if rows_of(RATED, contents=list(contents))[0][0]:
+        found = rows_of(WEIGHABLE, accounts=list(accounts))
+    elif instruments:
+        found = rows_of(MARKED, accounts=list(accounts), instruments=list(instruments))
+    else:
         return []
-    found = rows_of(MARKED, accounts=list(accounts), instruments=list(instruments), is_all=is_all)
     return ledger.rows_with_json(ledger.CONFLICTS, found)
 
 

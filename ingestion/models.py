@@ -447,6 +447,7 @@ class StagedTransaction(models.Model):
             models.Index(fields=["identity"], name="stagedtransaction_identity"),
             models.Index(fields=["content", "trade_date"], name="stagedtransaction_by_day"),
             models.Index(fields=["group"], condition=~Q(group=""), name="stagedtransaction_group"),
+            models.Index(fields=["external_id"], condition=Q(has_own_id=True), name="stagedtransaction_own_id"),
         ]
 
     def __str__(self) -> str:

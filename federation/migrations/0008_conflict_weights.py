@@ -32,4 +32,12 @@ class Migration(migrations.Migration):
             model_name="conflict",
             index=models.Index(fields=["account", "status", "effect_base"], name="conflict_by_weight"),
         ),
+        migrations.AddIndex(
+            model_name="conflict",
+            index=models.Index(
+                condition=models.Q(("kind", "field"), _negated=True),
+                fields=["account", "kind"],
+                name="conflict_not_of_fields",
+            ),
+        ),
     ]

@@ -65,9 +65,9 @@ def bring_up_to_date(
     """`reconcile`, telling what it wrote. is_full: compute every account, whatever was touched."""
     for _ in range(ATTEMPTS):
         state = LedgerState.objects.filter(user=user_id).first() or LedgerState(user_id=user_id)
-        resolved = resolve(user_id)
-        changes = None if is_full else changes_since(resolved, since=state.facts_version)
         with without_collection():
+            resolved = resolve(user_id)
+            changes = None if is_full else changes_since(resolved, since=state.facts_version)
             facts, draft = _computed(resolved, changes, accounts or ())
             contents = changes.contents if changes is not None else ()
             done = _apply(resolved, facts, draft, state, cause, contents)

@@ -15,6 +15,10 @@ class Migration(migrations.Migration):
             "stagedtransaction",
             models.Index(fields=["group"], condition=~models.Q(group=""), name="stagedtransaction_group"),
         ),
+        AddIndexConcurrently(
+            "stagedtransaction",
+            models.Index(fields=["external_id"], condition=models.Q(has_own_id=True), name="stagedtransaction_own_id"),
+        ),
         migrations.AlterField(
             model_name="stagedtransaction",
             name="content",
