@@ -55,14 +55,14 @@ class FxRate(models.Model):
 
 
 class BrokerMark(models.Model):
-    """A close as one of the user's sources marks it, derived from its contents in force; the newest of them counts."""
+    """A close as one of the user's sources marks it, derived from its contents in force. priority: the source's."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="broker_marks")
     source = models.ForeignKey(Source, models.CASCADE, related_name="+")
     listing = models.ForeignKey(Listing, models.CASCADE, related_name="broker_marks")
     date = models.DateField()
     close = RecordedField()
-    arrived_number = models.PositiveBigIntegerField()  # FactVersion with which its content last arrived
+    priority = models.IntegerField()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["listing", "date", "source"], name="brokermark_once")]
@@ -72,7 +72,7 @@ class BrokerMark(models.Model):
 
 
 class BrokerRate(models.Model):
-    """A rate as one of the user's sources states it, derived from its contents in force."""
+    """A rate as one of the user's sources states it, derived from its contents in force. priority: the source's."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="broker_rates")
     source = models.ForeignKey(Source, models.CASCADE, related_name="+")
@@ -80,7 +80,7 @@ class BrokerRate(models.Model):
     quote = models.CharField(max_length=3)
     date = models.DateField()
     rate = RecordedField()
-    arrived_number = models.PositiveBigIntegerField()
+    priority = models.IntegerField()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["source", "base", "quote", "date"], name="brokerrate_once")]

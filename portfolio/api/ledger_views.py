@@ -14,7 +14,7 @@ from accounts.idempotency import idempotent
 from accounts.models import User
 from federation import selectors as federation
 from federation import services as federation_services
-from federation.models import BrokerAccount, Instrument, Transaction
+from federation.models import BrokerAccount, Transaction
 from ingestion.adapters.base import InstrumentRef
 from ingestion.adapters.rows import RowProblem
 from portfolio.api import filters, serializers
@@ -70,30 +70,24 @@ class AccountViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, OwnedView
         return Response(status=204)
 
 
-@extend_schema_view(
-    list=extend_schema(responses=serializers.InstrumentSerializer(many=True)),
-    retrieve=extend_schema(responses=serializers.InstrumentSerializer),
-)
-class InstrumentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, OwnedViewSet):
-    """What the caller may name: their own instruments and the shared catalog."""
-
-    tiers = EVERYBODY
-    queryset = Instrument.objects.all()
-    serializer_class = serializers.InstrumentSerializer
-    filterset_class = filters.InstrumentFilter
-    ordering_fields = ("symbol", "name")
-
-    def get_queryset(self) -> QuerySet[Instrument]:
-        if getattr(self, "swagger_fake_view", False):
-            return Instrument.objects.none()
-        return federation.instruments(caller(self.request)).prefetch_related("listings")
-
-
 TRANSACTION_FIELDS = [
     name
     for name in serializers.TransactionSerializer.Meta.fields
     if name not in ("account_name", "symbol", "instrument_name", "ledger_version")
 ]
+
+
+def shown_rows(rows: QuerySet[Transaction], *, user: User) -> Any:
+    """Rows as they are answered, in one query, without a model instance each."""
+    return rows.values(
+        *TRANSACTION_FIELDS,
+        account_name=F("account__name"),
+        symbol=F("instrument__symbol"),
+        instrument_name=F("instrument__name"),
+        ledger_version=Value(federation.ledger_state(user.pk).ledger_version, output_field=BigIntegerField()),
+    )
+
+
 # What a row by hand may state, and the generic file's name for it.
 STATED = {
     "trade_date": "trade_date", "traded_at": "traded_at", "settled_on": "settled_on", "kind": "kind",
@@ -126,15 +120,7 @@ class TransactionViewSet(OwnedViewSet):
         return Transaction.objects.visible_to(caller(self.request)).order_by("-trade_date", "-position", "-id")
 
     def shown(self, rows: QuerySet[Transaction]) -> Any:
-        """Rows as they are answered, in one query, without a model instance each."""
-        version = federation.ledger_state(caller(self.request).pk).ledger_version
-        return rows.values(
-            *TRANSACTION_FIELDS,
-            account_name=F("account__name"),
-            symbol=F("instrument__symbol"),
-            instrument_name=F("instrument__name"),
-            ledger_version=Value(version, output_field=BigIntegerField()),
-        )
+        return shown_rows(rows, user=caller(self.request))
 
     @knowable(filters_hold)
     def list(self, request: Request) -> Response:

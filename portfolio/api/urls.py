@@ -9,6 +9,7 @@ from portfolio.api import (
     explain_views,
     figure_views,
     finding_views,
+    instrument_views,
     known_at,
     ledger_views,
     observation_views,
@@ -19,7 +20,8 @@ router = SimpleRouter()
 router.register("accounts", ledger_views.AccountViewSet, basename="api-account")
 router.register("transactions", ledger_views.TransactionViewSet, basename="api-transaction")
 router.register("manual-positions", ledger_views.ManualPositionViewSet, basename="api-manual-position")
-router.register("instruments", ledger_views.InstrumentViewSet, basename="api-instrument")
+router.register("instruments", instrument_views.InstrumentViewSet, basename="api-instrument")
+router.register("instruments/(?P<instrument>[^/]+)/notes", instrument_views.NoteViewSet, basename="api-instrument-note")
 router.register("positions", figure_views.PositionViewSet, basename="api-position")
 router.register("lots", figure_views.LotViewSet, basename="api-lot")
 router.register("realized-gains", figure_views.RealizedGainViewSet, basename="api-realized-gain")
@@ -31,8 +33,9 @@ router.register("transfers", transfer_views.TransferViewSet, basename="api-trans
 router.register("corporate-actions", action_views.CorporateActionViewSet, basename="api-corporate-action")
 
 urlpatterns = [
-    path("", include(router.urls)),
     path("summary/", figure_views.SummaryView.as_view(), name="api-summary"),
+    path("prices/latest/", instrument_views.LatestPricesView.as_view(), name="api-latest-prices"),
+    path("prices/movers/", instrument_views.MoversView.as_view(), name="api-movers"),
     path("performance/", figure_views.PerformanceView.as_view(), name="api-performance"),
     path("explain/", explain_views.ExplainView.as_view(), name="api-explain"),
     path("performance/months/", analysis_views.MonthsView.as_view(), name="api-months"),
@@ -43,4 +46,5 @@ urlpatterns = [
     path("changes/", known_at.ChangesView.as_view(), name="api-changes"),
     path("known-answers/<str:id>/", known_at.KnownAnswerView.as_view(), name="api-known-answer"),
     path("allocation/", figure_views.AllocationView.as_view(), name="api-allocation"),
+    path("", include(router.urls)),
 ]

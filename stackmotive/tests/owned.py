@@ -176,6 +176,19 @@ def transfer(owner: "User") -> Mapping[str, str]:
     return {"id": str(TransferLink.objects.filter(user=owner).latest("arrived_on").pk)}
 
 
+def instrument_note(owner: "User") -> Mapping[str, str]:
+    from federation.models import Instrument
+    from portfolio.models import InstrumentNote
+
+    about = Instrument.objects.create(user=owner, symbol="NOTED")
+    note = InstrumentNote.objects.create(user=owner, instrument=about, text="Why I bought it")
+    return {"instrument": str(about.pk), "id": str(note.pk)}
+
+
+def noted_instrument(owner: "User") -> Mapping[str, str]:
+    return {"instrument": instrument_note(owner)["instrument"]}
+
+
 def known_answer(owner: "User") -> Mapping[str, str]:
     from portfolio.models import KnownAnswer
 
@@ -206,6 +219,8 @@ OWNED: dict[str, Maker] = {
     "/api/portfolio/corporate-actions/{id}/": corporate_action,
     "/api/portfolio/findings/{id}/": finding,
     "/api/portfolio/instruments/{id}/": instrument,
+    "/api/portfolio/instruments/{instrument}/notes/": noted_instrument,
+    "/api/portfolio/instruments/{instrument}/notes/{id}/": instrument_note,
     "/api/portfolio/known-answers/{id}/": known_answer,
     "/api/portfolio/manual-positions/{id}/": manual_position,
     "/api/portfolio/positions/{id}/": position,
