@@ -48,7 +48,7 @@ def link_transfers(user_id: UUID, decisions: Iterable[Decision]) -> Linked:
 def link_differences(user_id: UUID, decisions: Iterable[Decision]) -> list[str]:
     """Links and open pairings that are stored otherwise than they follow from the stored ledger: one line each."""
     links, conflicts = _found(user_id, decisions)
-    found = [
+    found: list[tuple[str, Sequence[Sequence[TransferLink | Conflict]]]] = [
         ("transferlink", _differences(_stored_links(user_id), {one.pk: one for one in links}, FIELDS)),
         ("conflict", _differences(_stored_conflicts(user_id), {one.pk: one for one in conflicts}, CONFLICT_FIELDS)),
     ]
@@ -78,12 +78,12 @@ def _legs(user_id: UUID) -> tuple[list[Leg], dict[UUID, UUID | None]]:
     for row_id, external in claims.exclude(staged__external_id="").values_list("transaction_id", "staged__external_id"):
         named.setdefault(row_id, []).append(external)
     legs, sources = [], {}
-    for source, pk, account, instrument, kind, symbol, *others in rows:
-        row = TransferRow(pk, account, instrument, kind or "", symbol or "", *others)
-        leg = leg_of(row, hashes=transaction_hashes(*named.get(pk, ())))
+    for source, *cells in list(rows):
+        cells[3:5] = [cells[3] or "", cells[4] or ""]
+        leg = leg_of(TransferRow(*cells), hashes=transaction_hashes(*named.get(cells[0], ())))
         if leg is not None:
             legs.append(leg)
-            sources[pk] = source
+            sources[leg.id] = source
     return legs, sources
 
 

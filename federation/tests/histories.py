@@ -168,9 +168,10 @@ def histories(draw: st.DrawFn) -> History:
 
 @dataclass(slots=True)
 class Book:
-    """What was staged of one account, in numbers that count up as the tables' keys do."""
+    """What was staged of the accounts with these references, in numbers that count up as the tables' keys do."""
 
     history: History
+    references: tuple[str, ...] = ("",)
     contents: dict[int, ContentInfo] = field(default_factory=dict)
     rows: dict[int, list[StagedRow]] = field(default_factory=dict)
     statements: dict[int, Statement] = field(default_factory=dict)
@@ -235,46 +236,52 @@ class Book:
         return staged
 
     def facts(self) -> Facts:
-        stated = []
-        for source in self.sources:
-            mine = [one for one in self.contents.values() if one.source == source and one.id not in self.withdrawn]
-            if not mine:
-                continue
-            windows: dict[str, list[Window]] = {"transactions": [], "positions": [], "cash": []}
-            for content in mine:
-                for one in self.statements[content.id].coverage:
-                    windows[one.section] += window(content, one.start, one.end, one.completeness)
-            stated.append(
-                Stated(
-                    source=source,
-                    transactions=tuple(windows["transactions"]),
-                    positions=tuple(windows["positions"]),
-                    cash=tuple(windows["cash"]),
-                    rows=tuple(row for content in mine for row in self.rows[content.id]),
-                    position_reports=tuple(
-                        Report(
-                            content.id,
-                            source,
-                            one.line,
-                            thing_id(one.instrument),
-                            one.currency,
-                            one.quantity,
-                            one.cost_basis,
-                            one.as_of,
-                        )
-                        for content in mine
-                        for one in self.statements[content.id].positions
-                    ),
-                    cash_reports=tuple(
-                        Report(content.id, source, one.line, None, one.currency, one.balance, None, one.as_of)
-                        for content in mine
-                        for one in self.statements[content.id].cash
-                    ),
-                )
-            )
         in_force = {content.id: content for content in self.contents.values() if content.id not in self.withdrawn}
-        about = AccountFacts(self.account, tuple(stated))
-        return Facts(uuid5(WORLD, "user"), self.number, self.sources, in_force, [about], {}, Rulings())
+        abouts = [
+            AccountFacts(
+                self.account_of(name),
+                tuple(
+                    self._stated(source, name, [one for one in in_force.values() if one.source == source])
+                    for source in self.sources
+                    if any(one.source == source for one in in_force.values())
+                ),
+            )
+            for name in self.references
+        ]
+        return Facts(uuid5(WORLD, "user"), self.number, self.sources, in_force, abouts, {}, Rulings())
+
+    def account_of(self, reference: str) -> AccountInfo:
+        return replace(self.account, id=uuid5(WORLD, f"account {reference}")) if reference else self.account
+
+    def _stated(self, source: UUID, name: str, mine: Sequence[ContentInfo]) -> Stated:
+        """What a source says of one account."""
+        windows: dict[str, list[Window]] = {"transactions": [], "positions": [], "cash": []}
+        for content in mine:
+            for one in self.statements[content.id].coverage:
+                if one.account == name:
+                    windows[one.section] += window(content, one.start, one.end, one.completeness)
+        return Stated(
+            source=source,
+            transactions=tuple(windows["transactions"]),
+            positions=tuple(windows["positions"]),
+            cash=tuple(windows["cash"]),
+            rows=tuple(row for content in mine for row in self.rows[content.id] if row.account_ref == name),
+            position_reports=tuple(
+                Report(
+                    content.id, source, one.line, thing_id(one.instrument), one.currency, one.quantity, one.cost_basis,
+                    one.as_of,
+                )
+                for content in mine
+                for one in self.statements[content.id].positions
+                if one.account == name
+            ),
+            cash_reports=tuple(
+                Report(content.id, source, one.line, None, one.currency, one.balance, None, one.as_of)
+                for content in mine
+                for one in self.statements[content.id].cash
+                if one.account == name
+            ),
+        )  # fmt: skip
 
     def truth(self) -> Truth:
         return compute(self.facts())
@@ -307,6 +314,7 @@ def values(truth: Truth) -> list[tuple[Any, ...]]:
     """What the ledger says, whatever its ids are."""
     told = (
         (
+            str(row.account),
             row.trade_date,
             row.position,
             row.kind,
