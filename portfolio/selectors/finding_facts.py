@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Exists, F, OuterRef, Q
-from django.db.models.functions import Abs
+from django.db.models.functions import Abs, Coalesce
 
 from accounts.models import User
 from federation.authority import FRESH_FILE, FRESH_PULLED
@@ -18,6 +18,7 @@ from federation.positions import UNEXPLAINED
 from ingestion.models import Content, Coverage, Source, SourceKind
 from ingestion.selectors import coverage_grid
 from portfolio.findings import (
+    CASH_TOLERANCE,
     ByHand,
     Gap,
     Held,
@@ -162,7 +163,7 @@ def open_conflicts(user: User) -> list[OpenConflict]:
 
 
 def doubtful_trades(user: User, *, today: dt.date) -> list[Trade]:
-    """Trades whose cash is not quantity x price: those that fee and tax explain are among them."""
+    """Trades whose cash is not quantity x price, with or without the fee: those that a tax explains are among them."""
     gross = Abs(F("quantity") * F("price") * F("instrument__multiplier"))
     rows = (
         Transaction.objects.visible_to(user)
@@ -171,8 +172,10 @@ def doubtful_trades(user: User, *, today: dt.date) -> list[Trade]:
             kind__in=("buy", "sell"), quantity__isnull=False, price__isnull=False, cash_amount__isnull=False,
             trade_date__lte=today,
         )
-        .annotate(gross=gross, off=Abs(Abs(F("cash_amount")) - gross))
-        .filter(off__gt=Decimal("0.01"))
+        .annotate(gross=gross, off=Abs(F("cash_amount")) - gross, cost=Coalesce(F("fee"), ZERO))
+        .exclude(off__range=(-CASH_TOLERANCE, CASH_TOLERANCE))
+        .exclude(off__range=(F("cost") - CASH_TOLERANCE, F("cost") + CASH_TOLERANCE))
+        .exclude(off__range=(-F("cost") - CASH_TOLERANCE, -F("cost") + CASH_TOLERANCE))
         .order_by("trade_date", "pk")
     )  # fmt: skip
     found = list(
