@@ -133,23 +133,24 @@ def _shadow_truth(moment: Moment) -> None:
     own = sql.SQL("t.user_id = {}").format(owner)
     shared = sql.SQL("(t.user_id = {} OR t.user_id IS NULL)").format(owner)
     of_instrument = sql.SQL("t.instrument_id IN (SELECT t.id FROM {} t WHERE {})").format(real(Instrument), shared)
-    shadow_table(Institution, where=sql.SQL("TRUE"))
+    shadow_table(Institution, rows=[real(Institution)])
     columns = ("name", "reference", "currency", "kind", "tracking", "cash_mode", "cost_basis_method")
     settings = {name: _setting(AccountSetting, "account_id", name, moment, cast="text") for name in columns}
     settings["allows_short"] = _setting(AccountSetting, "account_id", "allows_short", moment, cast="boolean")
-    shadow_table(BrokerAccount, rows=_named(BrokerAccount, moment), where=own, replaced=settings)
-    shadow_table(AccountLink, rows=_named(AccountLink, moment), where=sources)
-    shadow_table(InstrumentLink, rows=_named(InstrumentLink, moment), where=sources)
-    shadow_table(Instrument, rows=_named(Instrument, moment), where=shared)
-    shadow_table(Listing, rows=_named(Listing, moment), where=of_instrument)
-    shadow_table(InstrumentIdentifier, rows=_named(InstrumentIdentifier, moment), where=of_instrument)
+    shadow_table(BrokerAccount, rows=_named(BrokerAccount, moment, where=own), replaced=settings)
+    shadow_table(AccountLink, rows=_named(AccountLink, moment, where=sources))
+    shadow_table(InstrumentLink, rows=_named(InstrumentLink, moment, where=sources))
+    shadow_table(Instrument, rows=_named(Instrument, moment, where=shared))
+    shadow_table(Listing, rows=_named(Listing, moment, where=of_instrument))
+    shadow_table(InstrumentIdentifier, rows=_named(InstrumentIdentifier, moment, where=of_instrument))
     for model in apps.get_app_config("federation").get_models():
         if model not in NAMES and not is_numbered(model):
             shadow_table(model)
 
 
-def _named(model: type[models.Model], moment: Moment) -> tuple[sql.Composable, sql.Composable]:
-    """Rows of names as they stood before a later fact changed or removed them, then all that were not touched since.
+def _named(model: type[models.Model], moment: Moment, *, where: sql.Composable) -> list[sql.Composable]:
+    """Rows of names as they stood before a later fact changed or removed them, first what changed first; then those
+    `where` holds, a condition on t, that were not touched since.
 
     Rows made later stay where none of that time takes their place: a fact that was read late finds the name that it was
     given then.
@@ -163,15 +164,15 @@ def _named(model: type[models.Model], moment: Moment) -> tuple[sql.Composable, s
     }
     former = sql.SQL(
         "(SELECT (jsonb_populate_record(t, o.before)).* FROM ("
-        "SELECT DISTINCT ON (f.row) f.row, f.before FROM {former} f WHERE f.user_id = {owner}"
+        "SELECT DISTINCT ON (f.row) f.row, f.before, f.until, f.id FROM {former} f WHERE f.user_id = {owner}"
         ' AND f."table" = {name} AND f.until > {number} ORDER BY f.row, f.until, f.id'
-        ") o LEFT JOIN {table} t ON t.id::text = o.row)"
+        ") o LEFT JOIN {table} t ON t.id::text = o.row ORDER BY o.until, o.id)"
     )
     untouched = sql.SQL(
-        "(SELECT t.* FROM {table} t WHERE NOT EXISTS (SELECT 1 FROM {former} f WHERE f.user_id = {owner}"
+        "(SELECT t.* FROM {table} t WHERE {where} AND NOT EXISTS (SELECT 1 FROM {former} f WHERE f.user_id = {owner}"
         ' AND f."table" = {name} AND f.row = t.id::text AND f.until > {number}))'
     )
-    return former.format(**names), untouched.format(**names)
+    return [former.format(**names), untouched.format(where=where, **names)]
 
 
 def _setting(model: type[models.Model], parent: str, key: str, moment: Moment, *, cast: str) -> sql.Composable:

@@ -45,22 +45,23 @@ def shadow_table(
     replaced: Mapping[str, sql.Composable] | None = None,
     rows: Sequence[sql.Composable] = (),
 ) -> None:
-    """A table to be written, with the rows `where` holds copied into it; none without `where`.
+    """A table to be written, with rows copied into it: those `where` holds, a condition on t, or `rows`.
 
-    rows: what stands in for the stored rows, each a query in parentheses with the table's columns; where a row of one
-    excludes a row of a later one, it stays.
+    rows: tables or queries in parentheses with the table's columns; of two rows that exclude each other the first stays.
     """
     table, names_values = sql.Identifier(model._meta.db_table), _columns(model, replaced or {})
     with connection.cursor() as cursor:
         cursor.execute(
             sql.SQL("CREATE TEMP TABLE {} (LIKE {} INCLUDING ALL) ON COMMIT DROP").format(table, real(model))
         )
-        if where is None:
+        if where is not None:
+            rows = [sql.SQL("(SELECT t.* FROM {} t WHERE {})").format(real(model), where)]
+        elif not rows:
             return
-        for found in rows or (real(model),):
+        for found in rows:
             cursor.execute(
-                sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} t WHERE {} ON CONFLICT DO NOTHING").format(
-                    table, *names_values, found, where
+                sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} t ON CONFLICT DO NOTHING").format(
+                    table, *names_values, found
                 )
             )
         if isinstance(model._meta.pk, models.AutoField):  # ids of its own start again at 1
