@@ -6,6 +6,7 @@ Rows are compared in memory with what is stored and go in by COPY. Call under th
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import date
@@ -310,6 +311,34 @@ def _text(value: object) -> str:
     if isinstance(value, Decimal):
         return plain(value)
     return str(value)
+
+
+MOST_TOLD = 500  # holdings that one version names
+
+
+def holdings_touched(moved: Difference, reports: Difference) -> list[list[Any]] | None:
+    """What a difference of transactions and one of reports changed: [account, instrument or null, its currencies,
+    first day] for each holding and for each account's money. None for more than MOST_TOLD of them.
+    """
+    names = ("account_id", "instrument_id", "trade_date", "currency", "cash_currency", "fee_currency")
+    account, instrument, day, *currencies = (TRANSACTION_COLUMNS.index(name) for name in names)
+    told = ("account_id", "instrument_id", "as_of", "currency")
+    reported, reported_of, as_of, of_currency = (BALANCE_COLUMNS.index(name) for name in told)
+    since: dict[tuple[UUID, UUID | None], date] = {}
+    used: dict[tuple[UUID, UUID | None], set[str]] = defaultdict(set)
+    stated = [
+        ((row[account], row[instrument]), row[day], {row[number] for number in currencies}) for row in moved.all_rows()
+    ]
+    stated += [((row[reported], row[reported_of]), row[as_of], {row[of_currency]}) for row in reports.all_rows()]
+    for place, on, codes in stated:
+        since[place] = min(on, since.get(place, on))
+        used[place] |= codes
+    if len(since) > MOST_TOLD:
+        return None
+    return [
+        [str(place[0]), str(place[1]) if place[1] else None, sorted(used[place] - {""}), on.isoformat()]
+        for place, on in since.items()
+    ]
 
 
 def first_day(differences: Iterable[Difference]) -> date | None:

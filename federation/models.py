@@ -267,6 +267,9 @@ class TransactionKind(models.TextChoices):
     ADJUSTMENT = "adjustment"
 
 
+TYING_KINDS = ("transfer_in", "transfer_out", "spinoff", "merger", "symbol_change", "exercise", "rights")
+
+
 class Transaction(models.Model):
     """The ledger: one leg of one event, as the winning source stated it. Signs: + into the account."""
 
@@ -305,6 +308,8 @@ class Transaction(models.Model):
         indexes = [
             models.Index(fields=["user", "-trade_date", "-position", "-id"], name="transaction_newest"),
             models.Index(fields=["account", "instrument", "trade_date", "position"], name="transaction_by_holding"),
+            # What ties rows and instruments to each other is rare, and asked for at every refresh.
+            models.Index(fields=["user", "group"], condition=Q(kind__in=TYING_KINDS), name="transaction_tying_others"),
         ]
 
     def __str__(self) -> str:
@@ -530,6 +535,7 @@ class LedgerVersion(models.Model):
     rules_version = models.PositiveIntegerField()
     content_hash = models.CharField(max_length=64)
     cause = models.CharField(max_length=40)
+    touched = models.JSONField(null=True)  # ledger.holdings_touched; null: nobody said, it may be anything
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

@@ -236,7 +236,7 @@ def _apply(
     dirty_from = min(changed_days, default=None)
     version = None
     if any(found) or linked.written:
-        version = _next_version(state, facts, moved, cause)
+        version = _next_version(state, facts, found, cause, told=not linked.written)
         state.ledger_version = version.number
     if dirty_from is not None:
         state.dirty_from = min(dirty_from, state.dirty_from or dirty_from)
@@ -259,7 +259,11 @@ def _first_report(difference: ledger.Difference) -> date | None:
     return min((row[column] for row in difference.all_rows()), default=None)
 
 
-def _next_version(state: LedgerState, facts: Facts, moved: ledger.Difference, cause: str) -> LedgerVersion:
+def _next_version(
+    state: LedgerState, facts: Facts, found: Sequence[ledger.Difference], cause: str, *, told: bool
+) -> LedgerVersion:
+    """found: in the order of TABLES. told: they are all that figures could notice."""
+    moved, _claims, reports, _conflicts = found
     before = LedgerVersion.objects.filter(user=facts.user, number=state.ledger_version).first()
     content = ledger.Fingerprint(before.content_hash if before and cause != REBUILD else "0")
     content.move(moved)
@@ -271,4 +275,5 @@ def _next_version(state: LedgerState, facts: Facts, moved: ledger.Difference, ca
         rules_version=RULES_VERSION,
         content_hash=content.hex(),
         cause=cause,
+        touched=ledger.holdings_touched(moved, reports) if told and cause != REBUILD else None,
     )
