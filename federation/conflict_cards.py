@@ -12,6 +12,7 @@ from django.db.models import Count, Q, Sum
 
 from accounts.models import User
 from federation import selectors
+from federation.authority import DECISION
 from federation.decision_lines import DecisionLine, lines_of
 from federation.models import Conflict, Decision, Transaction
 from federation.reasons import ANOTHER, FIELD_WORDS, reason, row_words, with_article
@@ -206,7 +207,7 @@ def card(row: Conflict, about: Background) -> ConflictCard:
         what=what,
         detail=detail,
         sides=told,
-        reason=reason(row.rule, winner=winner or "the first source", loser=loser),
+        reason=reason(row.rule, winner=winner or ("" if row.rule == DECISION else "the first source"), loser=loser),
         status=row.status,
         effect=row.effect_base,
         can_choose=not is_row and row.kind != "mass_withdrawal" and len({one.source for one in told}) > 1,

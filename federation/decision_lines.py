@@ -9,7 +9,7 @@ from uuid import UUID
 from accounts.models import User
 from federation import selectors
 from federation.models import BrokerAccount, Decision, InstrumentLink
-from federation.reasons import row_words, with_article
+from federation.reasons import FIELD_WORDS, row_words, with_article
 from ingestion.models import Source, StagedTransaction
 
 MOST = 100
@@ -108,5 +108,13 @@ def line(one: Decision, names: Names) -> str:
         case Decision.Kind.LINK_ACCOUNT:
             account = names.accounts.get(one.value.get("account", ""), "an account")
             return f"{about[:1].upper()}{about[1:]} means {account}."
+        case Decision.Kind.SET_VALUE:
+            field = one.value.get("field", "")
+            return f"{FIELD_WORDS.get(field, field.replace('_', ' ').capitalize())} of {about} is what you set."
+        case Decision.Kind.OPENING_LOTS:
+            return f"What there was of {about} before its known history is made of the lots you gave."
+        case Decision.Kind.MERGE_ACCOUNTS:
+            account = names.accounts.get(one.value.get("account", ""), "an account")
+            return f"{about[:1].upper()}{about[1:]} is a part of {account}."
         case _:
             return f"{one.kind.replace('_', ' ').capitalize()}: {about}."

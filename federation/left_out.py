@@ -116,7 +116,7 @@ class _Accounts:
     """Which account a statement's reference means, as the ledger has it."""
 
     def __init__(self, user: User) -> None:
-        self.known = {one.pk: one for one in BrokerAccount.objects.visible_to(user)}
+        self.known: dict[UUID, BrokerAccount] = {one.pk: one for one in BrokerAccount.objects.visible_to(user)}
         links = AccountLink.objects.filter(source__user=user)
         self.linked: dict[tuple[UUID, str], UUID | None] = {
             (source, reference): account
@@ -125,7 +125,7 @@ class _Accounts:
 
     def of(self, content: ContentInfo, reference: str) -> BrokerAccount | None:
         named = None if reference else content.default_account
-        found = self.known.get(named) if named else None
+        found: BrokerAccount | None = self.known.get(named) if named else None
         if found is None:
             linked = self.linked.get((content.source, reference))
             return self.known.get(linked) if linked else None

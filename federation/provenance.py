@@ -3,7 +3,7 @@ brought them.
 """
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -13,6 +13,7 @@ from federation.models import (
     AccountLink,
     Claim,
     Conflict,
+    Decision,
     InstrumentLink,
     ReportedBalance,
     Transaction,
@@ -45,6 +46,7 @@ class Provenance:
     claims: list[dict[str, Any]]
     raw_rows: list[RawRow]
     conflicts: list[Conflict]
+    decisions: list[Decision] = field(default_factory=list)  # of the user about it, in force, the newest first
 
 
 MOST_RAW_ROWS = 200
@@ -86,7 +88,25 @@ def transaction_provenance(row: Transaction) -> Provenance:
         conflicts=list(
             Conflict.objects.filter(user=row.user_id, key__startswith=f"transaction:{row.pk}:").order_by("key")
         ),
+        decisions=_decisions_about_rows(row.user_id, {(claim.source_id, claim.staged.identity) for claim in claims}),
     )  # fmt: skip
+
+
+def _decisions_about_rows(user_id: UUID, rows: set[tuple[UUID, str]]) -> list[Decision]:
+    named = {(str(source), identity) for source, identity in rows}
+    found = Decision.objects.filter(user=user_id, revocation=None, keys__has_key="rows").order_by("-number")
+    return [one for one in found if not named.isdisjoint((source, identity) for source, identity in one.keys["rows"])]
+
+
+def _decisions_about_holding(user_id: UUID, account: UUID, instrument: UUID | None, currency: str) -> list[Decision]:
+    found = Decision.objects.filter(user=user_id, revocation=None, keys__account=str(account)).order_by("-number")
+    if instrument is None:
+        return [one for one in found if one.keys.get("currency") == currency]
+    links = InstrumentLink.objects.filter(source__user=user_id, instrument=instrument).values_list("source", "key")
+    named = {(str(source), key) for source, key in links}
+    return [
+        one for one in found if not named.isdisjoint((source, key) for source, key in one.keys.get("instruments", ()))
+    ]
 
 
 def position_provenance(user: User, *, account: UUID, instrument: UUID) -> Provenance:
@@ -104,15 +124,17 @@ def _report_provenance(user_id: UUID, account: UUID, instrument: UUID | None, cu
     latest = reports.order_by("-as_of").first()
     about = f"position:{account}:{instrument}" if instrument else f"cash:{account}:{currency}"
     conflicts_found = list(Conflict.objects.filter(user=user_id, key=about))
+    decisions = _decisions_about_holding(user_id, account, instrument, currency)
     if latest is None:
-        return Provenance(None, "", [], [], conflicts_found)
+        return Provenance(None, "", [], [], conflicts_found, decisions)
     names = dict(Source.objects.filter(user=user_id).values_list("id", "name"))
     claims = [
         {"source": UUID(one["source"]), "source_name": names.get(UUID(one["source"]), ""), "value": one["value"],
          "as_of": one["as_of"], "won": UUID(one["source"]) == latest.source_id, "rule": latest.rule}
         for one in latest.candidates
     ]  # fmt: skip
-    return Provenance(latest.source_id, latest.rule, claims, _raw_reports(user_id, latest, names), conflicts_found)
+    raw = _raw_reports(user_id, latest, names)
+    return Provenance(latest.source_id, latest.rule, claims, raw, conflicts_found, decisions)
 
 
 def _raw_reports(user_id: UUID, latest: ReportedBalance, names: dict[UUID, str]) -> list[RawRow]:

@@ -37,6 +37,8 @@ def with_article(words: str) -> str:
 
 def reason(rule: str, *, winner: str, loser: str = ANOTHER) -> str:
     """The rule that decided, as a sentence about the two sources' names."""
+    if rule == "decision" and not winner:
+        return "You set the value yourself."
     winner, loser = f"“{winner}”", loser if loser == ANOTHER else f"“{loser}”"
     match rule:
         case "decision":

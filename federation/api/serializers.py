@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from federation.conflict_answers import Answer, answers
 from federation.models import AccountLink, BrokerAccount, Conflict, Decision, LedgerVersion
 from federation.provenance import Provenance
 from stackmotive.common.fields import NumberField, OwnedRelatedField
@@ -27,14 +28,18 @@ class ConflictSerializer(serializers.ModelSerializer[Conflict]):
     effect_base = NumberField(allow_null=True, help_text="In the user's base currency; null while it cannot be priced.")
     account_name = serializers.CharField(source="account.name", default=None)
     symbol = serializers.CharField(source="instrument.symbol", default=None)
+    answers = serializers.SerializerMethodField(help_text="What resolve takes for it.")
 
     class Meta:
         model = Conflict
         fields = [
             "id", "kind", "key", "account", "account_name", "instrument", "symbol", "candidates", "winner", "rule",
-            "status", "difference", "effect_base",
+            "status", "difference", "effect_base", "answers",
         ]  # fmt: skip
         read_only_fields = fields
+
+    def get_answers(self, conflict: Conflict) -> list[Answer]:
+        return list(answers(conflict))
 
 
 class ResolveSerializer(serializers.Serializer[Any]):
@@ -72,9 +77,15 @@ class DecisionSerializer(serializers.ModelSerializer[Decision]):
 class DecisionRequestSerializer(serializers.Serializer[Any]):
     kind = serializers.ChoiceField(choices=Decision.Kind.choices)
     keys = serializers.DictField(
-        help_text='{"key": a conflict\'s key}, or rows, a reference, or an account with a holding.'
+        help_text='{"key": a conflict\'s key}, or rows, a reference, or an account with a holding; `row:<source>:<row>` '
+        "is also the key of a row that is not booked, `transaction:<id>:<field>` of a value to set."
     )
-    value = serializers.DictField(required=False, help_text='{"source": id} to choose, {"account": id} to link.')
+    value = serializers.DictField(
+        required=False,
+        help_text='{"source": id} to choose, {"account": id} to link or to merge, {"field", "value"} to set a value '
+        '(null = unknown), {"lots": [{"acquired_on", "quantity", "cost"}]} behind an opening balance, {"as"} of a '
+        "transfer: pair, apart, income or payment.",
+    )
 
     def validate_keys(self, keys: dict[str, Any]) -> dict[str, Any]:
         if not keys or len(keys) > MOST_KEYS:
@@ -147,6 +158,7 @@ class ProvenanceSerializer(serializers.Serializer[Provenance]):
     raw_rows = RawRowSerializer(many=True)
     import_runs = serializers.SerializerMethodField()
     conflicts = ConflictSerializer(many=True)
+    decisions = DecisionSerializer(many=True, help_text="What the user said of it, in force, the newest first.")
 
     def get_import_runs(self, provenance: Provenance) -> list[str]:
         runs = {str(run["id"]): None for row in provenance.raw_rows for run in row.imports}

@@ -26,13 +26,12 @@ from federation.services.reconciliation import (
     lock_ledger,
     reconcile,
 )
-from federation.services.resolving import answers, resolve_conflict, ruling
+from federation.services.resolving import resolve_conflict, ruling
 from federation.services.transfers import name_far_side, pair_by_hand, unlink
 
 __all__ = [
     "Preview",
     "Reconciled",
-    "answers",
     "apply_now",
     "bring_up_to_date",
     "check_terms",

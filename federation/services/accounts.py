@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils.text import slugify
 
 from accounts.facts import next_fact_number
@@ -53,6 +54,8 @@ def update_account(*, account: BrokerAccount, institution: str | None = None, **
 def delete_account(*, account: BrokerAccount) -> None:
     """Delete an account that nothing in force speaks of. Raises AccountClaimed."""
     lock_ledger(account.user_id)
+    if BrokerAccount.objects.filter(Q(pk=account.pk, merged_into__isnull=False) | Q(merged_into=account.pk)).exists():
+        raise AccountClaimed("It is one with another account. Take that decision back first.")
     if account.transactions.exists() or selectors.contents_naming(account).exists():
         raise AccountClaimed(
             "Undo the imports and delete the rows by hand that belong to it first, or ignore their reference."

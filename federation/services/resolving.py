@@ -1,30 +1,17 @@
 """Settling a conflict by hand: which answers its kind takes, and the decision that each of them is (DESIGN 5.2, 5.8)."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from accounts.models import User
+from federation.conflict_answers import REPORT_KINDS, ROW_KINDS, answers, is_transfer
 from federation.errors import UnfitDecision, UnfitResolution
 from federation.models import Claim, Conflict, Decision, Transaction
 from federation.services.decision_keys import expanded
 from federation.services.decisions import decide
 from federation.services.transfers import pair_by_hand, said_of, unlink
 from federation.weighing import evidence_of
-
-ROW_KINDS: Final = ("only_in_one_source", "ambiguous")
-REPORT_KINDS: Final = ("quantity", "cash")
-TRANSFER: Final = "transfer"
-ANSWERS: Final = {
-    "quantity": ("choose", "ignore"),
-    "cash": ("choose", "ignore"),
-    "field": ("choose", "ignore"),
-    "only_in_one_source": ("book", "match", "ignore"),
-    "ambiguous": ("match", "book", "ignore"),
-    "mass_withdrawal": ("accept", "ignore"),
-    TRANSFER: ("match", "ignore"),
-}
-"""Kind of conflict -> what can be said of it. A transfer with several partners is a kind of its own here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +21,6 @@ class Ruling:
     kind: str
     keys: dict[str, Any]
     value: dict[str, Any]
-
-
-def answers(conflict: Conflict) -> tuple[str, ...]:
-    """What can be said of a conflict."""
-    is_transfer = conflict.key.startswith("transfer:")
-    return ANSWERS.get(TRANSFER if is_transfer else conflict.kind, ("ignore",))
 
 
 def resolve_conflict(
@@ -82,7 +63,7 @@ def ruling(
     if action not in allowed:
         raise UnfitResolution(f"Answer this one with {' or '.join(allowed)}.", allowed=list(allowed))
     user, key = conflict.user, {"key": conflict.key}
-    if conflict.key.startswith("transfer:"):
+    if is_transfer(conflict):
         legs, word = _legs(conflict, match if action == "match" else None), "pair" if action == "match" else "apart"
         return Ruling(Decision.Kind.PAIR_TRANSFER, *said_of(legs, word))
     match action:

@@ -31,7 +31,7 @@ class CurrencyField(serializers.CharField):
 
 
 class AccountSerializer(serializers.ModelSerializer[BrokerAccount]):
-    """An account. is_claimed: a source speaks of it, so it cannot be deleted."""
+    """An account. is_claimed: a source speaks of it, so it cannot be deleted. merged_into: it is a part of that one."""
 
     institution = serializers.CharField(source="institution.name", default="", read_only=True)
     is_claimed = serializers.BooleanField(read_only=True, default=False)
@@ -40,7 +40,7 @@ class AccountSerializer(serializers.ModelSerializer[BrokerAccount]):
         model = BrokerAccount
         fields = [
             "id", "name", "institution", "reference", "currency", "kind", "tracking", "cash_mode", "allows_short",
-            "cost_basis_method", "is_claimed", "created_at",
+            "cost_basis_method", "is_claimed", "merged_into", "created_at",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -161,6 +161,14 @@ class TransactionRequestSerializer(serializers.Serializer[Any]):
         return values
 
 
+@extend_schema_field({"type": "array", "items": {"type": "string"}})
+class NamesField(serializers.Field[Any, Any, Any, Any]):
+    """Names that are kept in one text, joined by commas."""
+
+    def to_representation(self, value: str) -> list[str]:
+        return value.split(",") if value else []
+
+
 class TransactionSerializer(serializers.ModelSerializer[Transaction]):
     """A ledger row. Signs: + into the account; fees and taxes are positive costs. source null: follows from reports."""
 
@@ -168,13 +176,15 @@ class TransactionSerializer(serializers.ModelSerializer[Transaction]):
     symbol = serializers.CharField(allow_null=True)
     instrument_name = serializers.CharField(allow_null=True)
     ledger_version = serializers.IntegerField()
+    decided = NamesField(read_only=True, help_text="Fields that the caller set by decision.")
 
     class Meta:
         model = Transaction
         fields = [
             "id", "account", "account_name", "instrument", "symbol", "instrument_name", "listing", "kind", "trade_date",
             "traded_at", "settled_on", "quantity", "price", "currency", "fee", "fee_currency", "tax", "cash_amount",
-            "cash_currency", "fx_rate", "ratio", "group", "leg", "note", "source", "is_manual", "ledger_version",
+            "cash_currency", "fx_rate", "ratio", "group", "leg", "note", "source", "is_manual", "decided",
+            "ledger_version",
         ]  # fmt: skip
         read_only_fields = fields
 
