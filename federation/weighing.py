@@ -57,21 +57,20 @@ JOIN ingestion_content c ON c.id = p.content_id WHERE p.content_id = ANY(%(conte
 RATED = "SELECT EXISTS (SELECT 1 FROM ingestion_stagedrate WHERE content_id = ANY(%(contents)s))"
 WEIGHED_ACCOUNTS = """
 SELECT a.id FROM federation_brokeraccount a
-CROSS JOIN LATERAL (SELECT 1 FROM federation_conflict f WHERE f.account_id = a.id LIMIT 1) x WHERE a.user_id = %(user)s
-"""
+CROSS JOIN LATERAL (SELECT 1 FROM federation_conflict f WHERE f.account_id = a.id ORDER BY f.status LIMIT 1) x
+WHERE a.user_id = %(user)s
+"""  # ordered as an index is: without, an account of no conflicts costs a look at every row of the table
 SETTLED_KINDS = ("field", "quantity", "cash")
 COLUMNS = ", ".join(f'f."{name}"' for name in CONFLICT_COLUMNS)
 WEIGHABLE = f"SELECT {COLUMNS} FROM federation_conflict f WHERE f.account_id = ANY(%(accounts)s)"  # noqa: S608
 MARKED = f"""
 {WEIGHABLE} AND NOT (f.kind = 'field') AND f.difference_currency = '' AND f.instrument_id = ANY(%(instruments)s)
 """
+OF_ACCOUNT = f"SELECT {COLUMNS} FROM federation_conflict f WHERE f.account_id = %(account)s"  # noqa: S608
 CROSSING = f"""
-SELECT {COLUMNS} FROM federation_conflict f
-JOIN unnest(%(accounts)s::uuid[], %(small)s::numeric[]) AS w(account, small) ON f.account_id = w.account
-WHERE f.kind = ANY(%(kinds)s) AND (
-  f.status = 'open' AND f.effect_base <= w.small OR f.status = 'settled' AND f.effect_base > w.small
-)
-"""  # noqa: S608  # column names only
+{OF_ACCOUNT} AND f.status = 'open' AND f.effect_base <= %(small)s AND f.kind = ANY(%(kinds)s)
+UNION ALL {OF_ACCOUNT} AND f.status = 'settled' AND f.effect_base > %(small)s
+"""
 ACCOUNT, KEY, KIND, INSTRUMENT, STATUS, APART, CURRENCY, EFFECT = (
     CONFLICT_COLUMNS.index(name)
     for name in (
@@ -209,12 +208,10 @@ def weigh(
     if not beyond:
         return found
     weighed = {row[0]: (row, _weighed(row, weights, is_valued=True)) for row in others}
-    small = {account: weights.small[account] for account in beyond}
-    for row in ledger.rows_with_json(
-        ledger.CONFLICTS,
-        rows_of(CROSSING, accounts=list(small), small=list(small.values()), kinds=list(SETTLED_KINDS)),
-    ):
-        weighed.setdefault(row[0], (row, _weighed(row, weights, is_valued=False)))
+    for account in beyond:  # one by one: the bound is a number that the planner can look up
+        crossing = rows_of(CROSSING, account=account, small=weights.small[account], kinds=list(SETTLED_KINDS))
+        for row in ledger.rows_with_json(ledger.CONFLICTS, crossing):
+            weighed.setdefault(row[0], (row, _weighed(row, weights, is_valued=False)))
     for key, (old, new) in weighed.items():
         if old != new and old[KEY] not in scope.conflicts:
             found.changed[key], found.old[key] = new, old
