@@ -4,9 +4,8 @@ Amounts and days of transfers coincide often, so that pairs, parts, fees and equ
 may speak of several accounts, by their references.
 """
 
-from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -25,27 +24,71 @@ _day = st.integers(0, DAYS - 1).map(lambda offset: FIRST + timedelta(days=offset
 
 
 @st.composite
-def _move(draw: st.DrawFn) -> TransactionRow:
-    """One leg of a transfer; its other leg may be drawn by another account."""
-    on = draw(_day)
+def _transfer(draw: st.DrawFn) -> list[TransactionRow]:
+    """Rows of one transfer: what leaves one account, and what arrives in another at once or in parts, or never."""
+    origin, target = draw(st.permutations(ACCOUNTS))[:2]
     of = draw(st.sampled_from([None, None, COIN, THINGS[0]]))
-    amount = Decimal(draw(st.sampled_from(["-100", "-100", "100", "100", "99.6", "40", "60", "-60"])))
+    amount = Decimal(draw(st.sampled_from(["100", "100", "60"])))
+    fee = draw(st.sampled_from([None, None, Decimal("0.4")]))
+    on = draw(_day)
+    shared: dict[str, Any] = {
+        "group": draw(st.sampled_from(["", "", "", "move1", "move2"])),
+        "note": draw(st.sampled_from(["", "", "", *HASHES])),
+    }
+    outs = _parts(amount, draw(st.sampled_from([1, 1, 1, 2])))
+    ins = _parts(amount - (fee or 0), draw(st.sampled_from([1, 1, 1, 2, 0])))
+    delays = draw(st.lists(st.sampled_from([-1, 0, 0, 1, 1, 2, 6]), min_size=2, max_size=2))
+    legs = [(origin, -part, on) for part in outs]
+    legs += [(target, part, on + timedelta(days=delay)) for part, delay in zip(ins, delays, strict=False)]
+    return [
+        _leg(name, of, moved, day, fee if moved < 0 else None, draw(st.booleans()), shared) for name, moved, day in legs
+    ]
+
+
+def _parts(amount: Decimal, count: int) -> list[Decimal]:
+    return [amount] if count == 1 else [amount - 40, Decimal(40)][:count]
+
+
+def _leg(
+    name: str,
+    of: InstrumentRef | None,
+    moved: Decimal,
+    on: date,
+    fee: Decimal | None,
+    has_time: bool,  # drawn
+    shared: dict[str, Any],
+) -> TransactionRow:
     kinds = ("deposit", "withdrawal") if of is None else ("transfer_in", "transfer_out")
     return TransactionRow(
         line=0,
-        account="",
-        kind=kinds[amount < 0],  # type: ignore[arg-type]
+        account=name,
+        kind=kinds[moved < 0],  # type: ignore[arg-type]
         trade_date=on,
         currency="USD",
         instrument=of,
-        quantity=None if of is None else amount,
-        cash_amount=amount if of is None else None,
-        fee=draw(st.sampled_from([None, None, Decimal("0.4")])),
-        fee_currency=draw(st.sampled_from(["", "COIN"])),
-        traded_at=draw(st.sampled_from([None, datetime(on.year, on.month, on.day, 9, tzinfo=UTC)])),
-        group=draw(st.sampled_from(["", "", "", "move1"])),
-        note=draw(st.sampled_from(["", "", "", *HASHES])),
+        quantity=None if of is None else moved,
+        cash_amount=moved if of is None else None,
+        fee=fee,
+        fee_currency="" if fee is None else "COIN" if of is COIN else "USD",
+        traded_at=datetime(on.year, on.month, on.day, 9, tzinfo=UTC) if has_time else None,
+        **shared,
     )
+
+
+@st.composite
+def _moved(draw: st.DrawFn, sources: int) -> list[Said]:
+    """Files of one account each that tell the legs of transfers, of one source or of several."""
+    rows = [row for rows in draw(st.lists(_transfer(), min_size=1, max_size=3)) for row in rows]
+    told_by: dict[tuple[int, str], list[TransactionRow]] = {}
+    for row in rows:
+        told_by.setdefault((draw(st.integers(0, sources - 1)), row.account), []).append(row)
+    found = []
+    for (source, name), legs in told_by.items():
+        days = [row.trade_date for row in legs]
+        coverage = CoverageRow(name, "transactions", min(days), max(days), "inferred")
+        lines = [replace(row, line=line) for line, row in enumerate(legs, start=1)]
+        found.append(Said(source, Statement(layout="test", transactions=lines, coverage=[coverage])))
+    return found
 
 
 @st.composite
@@ -53,7 +96,7 @@ def told(draw: st.DrawFn) -> Statement:
     """A file that speaks of one account or of several, each in its own window."""
     whole: Statement | None = None
     for name in draw(st.lists(st.sampled_from(ACCOUNTS), min_size=1, max_size=2, unique=True)):
-        part = _of_account(draw(statements()), name, draw(st.lists(_move(), max_size=3)))
+        part = _of_account(draw(statements()), name)
         if whole is None:
             whole = part
             continue
@@ -66,12 +109,10 @@ def told(draw: st.DrawFn) -> Statement:
     return whole
 
 
-def _of_account(part: Statement, name: str, moves: Iterable[TransactionRow]) -> Statement:
-    covered = [one for one in part.coverage if one.section == "transactions"]
-    fits = [row for row in moves if any(one.start <= row.trade_date <= one.end for one in covered)]
+def _of_account(part: Statement, name: str) -> Statement:
     rows = [
         replace(row, account=name, external_id=f"{name}{row.external_id}" if row.external_id else "")
-        for row in (*part.transactions, *fits)
+        for row in part.transactions
     ]
     return replace(
         part,
@@ -84,9 +125,11 @@ def _of_account(part: Statement, name: str, moves: Iterable[TransactionRow]) -> 
 
 @st.composite
 def households(draw: st.DrawFn) -> History:
+    """Transfers, among statements that may own their days, correct them or speak of other things."""
     frame = draw(histories())
-    said = draw(st.lists(st.builds(Said, st.integers(0, len(frame.kinds) - 1), told()), min_size=1, max_size=5))
-    return replace(frame, said=tuple(said))
+    sources = len(frame.kinds)
+    said = draw(st.lists(st.builds(Said, st.integers(0, sources - 1), told()), max_size=3))
+    return replace(frame, said=tuple(draw(st.permutations([*said, *draw(_moved(sources))]))))
 
 
 def household(history: History) -> Book:
