@@ -15,12 +15,14 @@ from federation.models import (
     AccountLink,
     BrokerAccount,
     Conflict,
+    CorporateAction,
     Decision,
     Institution,
     Instrument,
     InstrumentIdentifier,
     LedgerVersion,
     Listing,
+    TransferLink,
 )
 
 
@@ -144,3 +146,33 @@ class LedgerVersionAdmin(ReadOnlyAdmin):
     list_select_related = ("user",)
     search_fields = ("user__email",)
     ordering = ("-created_at",)
+
+
+@admin.register(CorporateAction)
+class CorporateActionAdmin(ReadOnlyAdmin):
+    list_display = ("kind", "instrument", "ex_date", "ratio", "user", "created_at", "is_withdrawn")
+    list_filter = ("kind",)
+    list_select_related = ("user", "instrument", "withdrawal")
+    search_fields = ("user__email", "instrument__symbol")
+    ordering = ("-created_at",)
+    actions = ("withdraw",)
+
+    @admin.display(boolean=True)
+    def is_withdrawn(self, action: CorporateAction) -> bool:
+        return hasattr(action, "withdrawal")
+
+    @action(description="Take back")
+    def withdraw(self, request: HttpRequest, queryset: QuerySet[CorporateAction]) -> None:
+        standing = list(queryset.filter(withdrawal=None).exclude(user=None))
+        for stated in standing:
+            services.withdraw_action(action=stated)
+        self.message_user(request, f"{len(standing)} taken back.", messages.SUCCESS)
+
+
+@admin.register(TransferLink)
+class TransferLinkAdmin(ReadOnlyAdmin):
+    list_display = ("user", "instrument", "currency", "left_on", "arrived_on", "quantity_out", "quantity_in", "rule")
+    list_filter = ("rule",)
+    list_select_related = ("user", "instrument")
+    search_fields = ("user__email", "instrument__symbol")
+    ordering = ("-left_on",)

@@ -305,3 +305,32 @@ def test_links_and_actions_are_the_same_after_a_rebuild(owner: User, client: API
     ]
     assert found == kept
     assert Decimal(kept[0][0][9] or 0) >= 0
+
+
+def test_a_check_of_the_rebuild_tells_links_that_do_not_follow(owner: User, client: APIClient) -> None:
+    first, second = account(client, "A"), account(client, "B")
+    row(client, first, "withdrawal", "10", cash_amount="300")
+    row(client, second, "deposit", "11", cash_amount="300")
+    assert differences_from_facts(owner.pk) == []
+    link = TransferLink.objects.get(user=owner)
+    TransferLink.objects.update(fee=Decimal(1))
+    assert differences_from_facts(owner.pk) == [f"transferlink {link.pk} is different"]
+    TransferLink.objects.all().delete()
+    assert differences_from_facts(owner.pk) == [f"transferlink {link.pk} is missing"]
+    link.pk = owner.pk
+    link.save(force_insert=True)
+    assert f"transferlink {owner.pk} is surplus" in differences_from_facts(owner.pk)
+
+
+def test_an_action_follows_a_short_position_through_a_merger(owner: User, client: APIClient) -> None:
+    first = account(client, "A")
+    made(client.patch(f"{BASE}accounts/{first}/", {"allows_short": True}), 200)
+    row(client, first, "sell", "02", instrument=share("ACME"), quantity="100", price="10")
+    stated(client, "merger", ratio="0.5", new_instrument=share("BIG"), cash_per_unit="2", allocation="0.8")
+    refreshed(owner)
+    assert lots(client) == {(first, "BIG", "-50", "-800", "2024-01-02")}
+    (gain,) = results(client, "realized-gains/")
+    assert (gain["side"], gain["quantity"], gain["proceeds"], gain["cost"], gain["gain"]) == (
+        "short", "20", "200", "200", "0",
+    )  # fmt: skip
+    assert made(client.get(f"{BASE}summary/"), 200)["cash"] == "800"
