@@ -210,7 +210,12 @@ def test_a_new_account_whose_rows_are_anothers_is_proposed_and_settled_by_hand(u
     assert (old.state, new.state) == ("linked", "proposed")
     assert new.account_id != old.account_id
     assert new.evidence == {
-        "rule": "new_account", "account": str(old.account_id), "matching": "2", "compared": "3", "share": "0.67",
+        "rule": "new_account", "account": str(old.account_id), "basis": "rows", "matching": "2", "compared": "3",
+        "share": "0.67",
+        "examples": [
+            {"day": "2024-01-10", "kind": "buy", "symbol": "ACME", "value": "10"},
+            {"day": "2024-01-11", "kind": "buy", "symbol": "ACME", "value": "3"},
+        ],
     }  # fmt: skip
     assert reconcile(user.pk) is None
     keys = {"reference": [str(second.pk), "A1"]}

@@ -82,7 +82,7 @@ def test_ignoring_a_conflict_holds_while_its_evidence_does(api: Api, owner: User
         ({"choose": "x"}, 400),
         ({"book": True, "ignore": True}, 400),
         ({"choose": str(uuid4())}, 422),
-        ({"book": True}, 422),
+        ({"book": True}, 409),
         ([], 400),
     ],
 )
