@@ -27,16 +27,23 @@ HORIZONS = {
 }
 LISTED_HORIZON = 7
 
-# One close for each listing and day: own, shared by the provider's priority, then a broker's mark. Adjusted closes are
-# left out, but the demo's: its ledger holds no splits and no dividends of those instruments.
+# One close for each listing and day: own, shared by the provider's priority, then a broker's mark by the source's.
+# Adjusted closes are left out, but the demo's: its ledger holds no splits and no dividends of those instruments.
 IN_FORCE = """
-    SELECT DISTINCT ON (p.listing_id, p.date) p.listing_id, p.date, p.close, p.provider, p.number
-    FROM portfolio_price p
-    WHERE {of} AND (p.user_id IS NULL OR p.user_id = %(user)s)
-      AND (p.basis = 'traded' OR p.provider = 'demo') AND (%(until)s::date IS NULL OR p.date <= %(until)s::date)
-    ORDER BY p.listing_id, p.date {direction},
-      CASE WHEN p.provider = 'own' THEN 0 WHEN p.user_id IS NULL THEN 1 ELSE 2 END,
-      COALESCE(array_position(%(shared)s, p.provider::text), 1000), p.number DESC, p.id DESC
+    SELECT DISTINCT ON (c.listing_id, c.date) c.listing_id, c.date, c.close, c.provider
+    FROM (
+      SELECT p.listing_id, p.date, p.close, p.provider::text, p.number, p.id,
+        CASE WHEN p.provider = 'own' THEN 0 ELSE 1 END AS rank,
+        COALESCE(array_position(%(shared)s, p.provider::text), 1000) AS priority
+      FROM portfolio_price p
+      WHERE {of} AND (p.user_id IS NULL OR p.user_id = %(user)s)
+        AND (p.basis = 'traded' OR p.provider = 'demo') AND (%(until)s::date IS NULL OR p.date <= %(until)s::date)
+      UNION ALL
+      SELECT p.listing_id, p.date, p.close, 'broker:' || replace(p.source_id::text, '-', ''), 0, 0, 2, p.priority
+      FROM portfolio_brokermark p
+      WHERE {of} AND p.user_id = %(user)s AND (%(until)s::date IS NULL OR p.date <= %(until)s::date)
+    ) c
+    ORDER BY c.listing_id, c.date {direction}, c.rank, c.priority, c.number DESC, c.id DESC, c.provider
 """
 OF_LISTINGS = "p.listing_id = ANY(%(listings)s)"
 OF_DAYS = "(p.listing_id, p.date) IN (SELECT * FROM unnest(%(listings)s::uuid[], %(days)s::date[]))"
@@ -59,7 +66,7 @@ def horizon(kind: str) -> int:
 def closes_in_force(*, user_id: UUID | None, listing_ids: Collection[UUID]) -> dict[UUID, list[Close]]:
     """All closes in force by listing, ascending. user_id None: the shared ones only."""
     found: dict[UUID, list[Close]] = {}
-    for listing, date, close, provider, _number in _in_force(user_id, listing_ids, None, "ASC"):
+    for listing, date, close, provider in _in_force(user_id, listing_ids, None, "ASC"):
         found.setdefault(listing, []).append(Close(date, close, provider))
     return found
 
@@ -71,17 +78,17 @@ def last_closes(*, user_id: UUID, listing_ids: Collection[UUID], day: dt.date) -
     statement = f"SELECT DISTINCT ON (listing_id) * FROM ({closes}) t ORDER BY listing_id, date DESC"  # noqa: S608
     with connection.cursor() as cursor:
         cursor.execute(statement, _parameters(user_id, listing_ids, day))
-        for listing, date, close, provider, _number in cursor.fetchall():
+        for listing, date, close, provider in cursor.fetchall():
             found[listing] = Close(date, close, provider)
     return found
 
 
 def _in_force(
     user_id: UUID | None, listing_ids: Collection[UUID], until: dt.date | None, direction: str
-) -> list[tuple[UUID, dt.date, Decimal, str, int]]:
+) -> list[tuple[UUID, dt.date, Decimal, str]]:
     with connection.cursor() as cursor:
         cursor.execute(IN_FORCE.format(of=OF_LISTINGS, direction=direction), _parameters(user_id, listing_ids, until))
-        rows: list[tuple[UUID, dt.date, Decimal, str, int]] = cursor.fetchall()
+        rows: list[tuple[UUID, dt.date, Decimal, str]] = cursor.fetchall()
         return rows
 
 
@@ -126,7 +133,7 @@ def newest_closes(*, user_id: UUID, packed: Mapping[UUID, PackedCloses], day: dt
     parameters = _parameters(user_id, listings, None) | {"days": days}
     with connection.cursor() as cursor:
         cursor.execute(IN_FORCE.format(of=OF_DAYS, direction="ASC"), parameters)
-        for listing, date, close, provider, _number in cursor.fetchall():
+        for listing, date, close, provider in cursor.fetchall():
             found[listing] = Close(date, close, provider)
     return found
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models import Max, Q
 
 from portfolio.fx import HUBS, RateTable
-from portfolio.models import FxRate
+from portfolio.models import BrokerRate, FxRate
 
 Pair = tuple[str, str]
 OWN = "own"
@@ -20,22 +20,19 @@ ECB = "ecb"
 def rate_table(*, user_id: UUID, currencies: Collection[str]) -> RateTable:
     """All rates between `currencies` that count for the user."""
     wanted = frozenset(currencies) | set(HUBS)
-    private = list(
-        FxRate.objects.filter(user_id=user_id)
-        .filter(Q(base__in=wanted) | Q(quote__in=wanted))
-        .order_by("number", "id")
-        .values_list("provider", "base", "quote", "date", "rate")
-    )
-    if not private:
+    named, columns = Q(base__in=wanted) | Q(quote__in=wanted), ("base", "quote", "date", "rate")
+    typed = list(FxRate.objects.filter(named, user_id=user_id).order_by("number", "id").values_list(*columns))
+    brokers = BrokerRate.objects.filter(named, user_id=user_id).order_by("-priority", "-source")  # the believed last
+    stated = list(brokers.values_list(*columns))
+    if not typed and not stated:
         return _shared_table(wanted, shared_rates_number())
     own: dict[Pair, dict[dt.date, Decimal]] = defaultdict(dict)
     market: dict[Pair, dict[dt.date, Decimal]] = defaultdict(dict)
-    for provider, base, quote, date, rate in private:
-        if provider == OWN:  # one pair written both ways is one pair, the later word counts
-            own[quote, base].pop(date, None)
-            own[base, quote][date] = rate
-        else:
-            market[base, quote][date] = rate
+    for base, quote, date, rate in typed:  # one pair written both ways is one pair, the later word counts
+        own[quote, base].pop(date, None)
+        own[base, quote][date] = rate
+    for base, quote, date, rate in stated:
+        market[base, quote][date] = rate
     # RateTable lets the later of two spellings of a pair win: brokers first, then the ECB over them.
     merged: dict[Pair, dict[dt.date, Decimal]] = dict(market)
     for pair, observed in _shared_rates(wanted, shared_rates_number()).items():

@@ -205,6 +205,8 @@ def read_ledger(
 
 def _ledger(user: User, until: dt.date, touched: Touched) -> list[tuple[Any, ...]]:
     """Rows of the touched accounts and instruments, in the order of days and positions."""
+    if not (touched.is_all or touched.accounts or touched.instruments):
+        return []
     wanted = Transaction.objects.filter(user=user, trade_date__lte=until)
     if not touched.is_all:
         wanted = wanted.filter(Q(account__in=touched.accounts) | Q(instrument__in=touched.instruments))

@@ -24,6 +24,8 @@ from federation.models import Instrument, InstrumentLink, Listing
 from federation.services.versions import Moment, known, moment_at, truth_then, user_then
 from ingestion.models import Source
 from portfolio.models import (
+    BrokerMark,
+    BrokerRate,
     CashBalance,
     DailyValue,
     FigureState,
@@ -39,13 +41,15 @@ from portfolio.models import (
     ValueSeries,
 )
 from portfolio.services.figures import compute
-from portfolio.services.prices import BROKER, derive_broker_marks, rebuild_price_series
+from portfolio.services.marks import derive_broker_marks
+from portfolio.services.prices import rebuild_price_series
 from portfolio.services.touched import find_touched
 from portfolio.services.writing import write
 from portfolio.valuation_day import valuation_day, valued_at
 from stackmotive.common.shadows import real, shadow_table, shadow_view
 
-COMPUTED = (Position, CashBalance, Lot, RealizedGain, ValueSeries, HoldingStep, DailyValue, FigureState)
+MARKED = (BrokerMark, BrokerRate)  # derived again from the contents in force then
+COMPUTED = (*MARKED, Position, CashBalance, Lot, RealizedGain, ValueSeries, HoldingStep, DailyValue, FigureState)
 LEASE = dt.timedelta(minutes=12)  # longer than a task's time limit
 DELIVERIES = 3
 UNASKED = ("known_at", "format")  # parameters that do not change what is answered
@@ -80,11 +84,8 @@ def _shadow_observations(moment: Moment, also: Collection[UUID]) -> None:
         listings=real(Listing), instruments=real(Instrument), links=real(InstrumentLink), sources=real(Source),
         owner=owner, also=sql.Literal(list(also)),
     )  # fmt: skip
-    # What brokers marked is derived again from the contents in force then.
-    stated = sql.SQL("{} AND NOT (t.user_id IS NOT NULL AND t.provider LIKE {})")
-    brokers = sql.Literal(f"{BROKER}%")
-    shadow_table(Price, where=sql.SQL("{} AND {}").format(named, stated.format(known(Price, moment), brokers)))
-    shadow_table(FxRate, where=stated.format(known(FxRate, moment), brokers))
+    shadow_table(Price, where=sql.SQL("{} AND {}").format(named, known(Price, moment)))
+    shadow_table(FxRate, where=known(FxRate, moment))
     shadow_view(ValuationSetting, where=known(ValuationSetting, moment))
     # A packed series still holds where nothing was observed since; otherwise it is packed again.
     shared = sql.SQL(

@@ -1,7 +1,6 @@
-"""Recording closes, deriving those that brokers marked, and keeping the packed series of each listing."""
+"""Recording closes, and keeping the packed series of each listing."""
 
 import datetime as dt
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -10,24 +9,20 @@ from uuid import UUID
 
 import numpy as np
 from django.db import connection, transaction
-from django.db.models import F
 
 from accounts.facts import next_fact_number, next_market_number
 from accounts.models import User
-from federation.models import Instrument, InstrumentLink, Listing, Transaction
+from federation.models import Instrument, Listing, Transaction
 from federation.selectors import instruments
 from federation.services import ensure_instrument
 from ingestion.adapters.base import InstrumentRef
-from ingestion.models import Content, StagedPrice, StagedRate
-from portfolio.models import FxRate, Price, PriceSeries, ValuationSetting
+from portfolio.models import Price, PriceSeries, ValuationSetting
 from portfolio.observations import StatedPrice, instruments_named
 from portfolio.selectors.prices import OWN, closes_in_force
 from portfolio.series import pack
 from portfolio.services.dirt import mark_dirty, wake
 from stackmotive.common.currencies import quote_unit
 from stackmotive.common.problems import BadRequest, FieldError
-
-BROKER = "broker:"  # followed by the 32 hex digits of the source, which the column holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,62 +114,7 @@ def rebuild_price_series(*, user_id: UUID | None, listing_ids: Collection[UUID])
             )
 
 
-def derive_broker_marks(*, user_id: UUID) -> None:
-    """Make the user's private prices and rates from brokers equal to what their sources in force say. Writes
-    differences only.
-    """
-    contents = {
-        content.pk: (content.arrived_number, content.source_id)  # type: ignore[attr-defined]  # an annotation
-        for content in Content.objects.in_force().filter(source__user_id=user_id, source__enabled=True)
-    }
-    _derive_prices(user_id, contents)
-    _derive_rates(user_id, contents)
-
-
-def _derive_prices(user_id: UUID, contents: dict[int, tuple[int, UUID]]) -> None:
-    stored = InstrumentLink.objects.filter(source__user_id=user_id).order_by(F("valid_from").desc(nulls_last=True))
-    links: dict[tuple[UUID, str], list[tuple[dt.date | None, UUID, UUID | None]]] = defaultdict(list)  # latest first
-    columns = ("source_id", "key", "valid_from", "instrument_id", "listing_id")
-    for source, key, since, instrument, listing in stored.values_list(*columns):
-        links[source, key].append((since, instrument, listing))
-    by_instrument: dict[UUID, list[tuple[UUID, str, str]]] = defaultdict(list)
-    for listing, instrument, currency, unit in Listing.objects.filter(
-        instrument_id__in={instrument for meanings in links.values() for _, instrument, _ in meanings}
-    ).values_list("pk", "instrument_id", "currency", "quote_unit"):
-        by_instrument[instrument].append((listing, currency, unit))
-    wanted: dict[tuple[UUID, str, dt.date], tuple[int, Decimal]] = {}
-    staged = StagedPrice.objects.filter(content_id__in=contents)
-    for content, key, day, close, currency in staged.values_list(
-        "content_id", "instrument_key", "day", "close", "currency"
-    ):
-        number, source = contents[content]
-        meanings = links.get((source, key), ())
-        link = next((one for one in meanings if one[0] is None or one[0] <= day), None)
-        if link is None:
-            continue
-        marked = _listing_for(by_instrument[link[1]], link[2], currency)
-        if marked is None:
-            continue
-        listing, factor = marked
-        place = (listing, f"{BROKER}{source.hex}", day)
-        if place not in wanted or wanted[place][0] < number:
-            wanted[place] = (number, close * factor)
-    known = {
-        (row.listing_id, row.provider, row.date): row
-        for row in Price.objects.filter(user_id=user_id, provider__startswith=BROKER)
-    }
-    gone = [row for place, row in known.items() if place not in wanted or wanted[place][1] != row.close]
-    new = [
-        Price(listing_id=listing, user_id=user_id, provider=provider, date=day, close=close, number=number)
-        for (listing, provider, day), (number, close) in wanted.items()
-        if (listing, provider, day) not in known or known[listing, provider, day].close != close
-    ]
-    Price.objects.filter(pk__in=[row.pk for row in gone]).delete()
-    Price.objects.bulk_create(new, batch_size=1000)
-    rebuild_price_series(user_id=user_id, listing_ids={row.listing_id for row in (*gone, *new)})
-
-
-def _listing_for(
+def listing_for(
     listings: Sequence[tuple[UUID, str, str]], preferred: UUID | None, quoted: str
 ) -> tuple[UUID, Decimal] | None:
     """The listing that a mark quoted in `quoted` belongs to, and what turns it into that listing's quote unit."""
@@ -183,30 +123,6 @@ def _listing_for(
         if listed_in == currency:
             return listing, unit / (quote_unit(listed_unit)[1] if listed_unit else Decimal(1))
     return None
-
-
-def _derive_rates(user_id: UUID, contents: dict[int, tuple[int, UUID]]) -> None:
-    wanted: dict[tuple[str, str, str, dt.date], tuple[int, Decimal]] = {}
-    staged = StagedRate.objects.filter(content_id__in=contents)
-    for content, base, quote, day, rate in staged.values_list("content_id", "base", "quote", "day", "rate"):
-        number, source = contents[content]
-        place = (f"{BROKER}{source.hex}", base, quote, day)
-        if rate > 0 and base != quote and (place not in wanted or wanted[place][0] < number):
-            wanted[place] = (number, rate)
-    known = {
-        (row.provider, row.base, row.quote, row.date): row
-        for row in FxRate.objects.filter(user_id=user_id, provider__startswith=BROKER)
-    }
-    gone = [row.pk for place, row in known.items() if place not in wanted or wanted[place][1] != row.rate]
-    FxRate.objects.filter(pk__in=gone).delete()
-    FxRate.objects.bulk_create(
-        [
-            FxRate(user_id=user_id, provider=provider, base=base, quote=quote, date=day, rate=rate, number=number)
-            for (provider, base, quote, day), (number, rate) in wanted.items()
-            if (provider, base, quote, day) not in known or known[provider, base, quote, day].rate != rate
-        ],
-        batch_size=1000,
-    )
 
 
 @transaction.atomic
@@ -262,7 +178,7 @@ def _own_listing(user: User, named: UUID | InstrumentRef, currency: str) -> tupl
             defaults={"quote_unit": currency if unit != 1 else ""},
         )
         known = [(made.pk, made.currency, made.quote_unit)]
-    return _listing_for(known, _traded_listing(user, instrument), currency)
+    return listing_for(known, _traded_listing(user, instrument), currency)
 
 
 def _traded_listing(user: User, instrument: Instrument) -> UUID | None:

@@ -25,7 +25,7 @@ from portfolio.models import (
 )
 from portfolio.services.figures import Figures, compute
 from portfolio.services.findings import write_findings
-from portfolio.services.prices import derive_broker_marks
+from portfolio.services.marks import derive_broker_marks
 from portfolio.services.touched import find_touched
 from portfolio.services.writing import write
 from portfolio.valuation_day import valuation_day
@@ -42,7 +42,7 @@ def refresh(*, user_id: UUID, everything: bool = False) -> bool:
     worked = False
     while True:
         with without_collection():
-            since, version, done = _refresh_once(user_id=user_id, everything=everything)
+            since, version, done = refresh_once(user_id=user_id, everything=everything)
         if not done:
             break
         worked, everything = True, False
@@ -76,8 +76,8 @@ def _last_part(key: str) -> str:
 
 
 @transaction.atomic
-def _refresh_once(*, user_id: UUID, everything: bool) -> tuple[dt.date | None, int, bool]:
-    """(first day that was behind, ledger version included, whether anything was done)."""
+def refresh_once(*, user_id: UUID, everything: bool = False) -> tuple[dt.date | None, int, bool]:
+    """(first day that was behind, ledger version included, whether anything was done). Tells nobody."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s, hashtext(%s))", [REFRESH_LOCK, str(user_id)])
         row = cursor.fetchone()
@@ -87,8 +87,10 @@ def _refresh_once(*, user_id: UUID, everything: bool) -> tuple[dt.date | None, i
     user = User.objects.get(pk=user_id)
     today, market = valuation_day(user), market_number()
     done, _created = FigureState.objects.get_or_create(pk=user_id)
+    marks_moved = done.facts_number < state.facts_version and derive_broker_marks(user_id=user_id)
     is_behind = (
         everything
+        or marks_moved
         or state.dirty_from is not None
         or state.valued_version < state.ledger_version
         or done.valued_on != today
@@ -100,7 +102,6 @@ def _refresh_once(*, user_id: UUID, everything: bool) -> tuple[dt.date | None, i
             write_findings(user=user, today=today)
             FigureState.objects.filter(pk=user_id).update(facts_number=state.facts_version)
         return None, 0, False
-    derive_broker_marks(user_id=user_id)
     touched = find_touched(user=user, today=today, done=done, everything=everything)
     figures = compute(user=user, today=today, touched=touched)
     write(figures)

@@ -22,7 +22,7 @@ from federation.models import AccountSetting, BrokerAccount, Transaction, Transf
 from federation.selectors import unexplained
 from portfolio.ledger_rows import BORDER
 from portfolio.lot_events import Terms
-from portfolio.models import FigureState, FxRate, ValueSeries
+from portfolio.models import BrokerRate, FigureState, FxRate, ValueSeries
 from portfolio.selectors.actions import action_terms, tied_instruments
 from portfolio.selectors.prices import uses_trade_prices
 from portfolio.selectors.rates import shared_rates_number
@@ -115,11 +115,14 @@ def _with_tied(instruments: set[UUID], tied: Mapping[UUID, set[UUID]]) -> set[UU
 def _stamp(user: User, today: dt.date) -> str:
     accounts = BrokerAccount.objects.filter(user=user).order_by("pk")
     settings = AccountSetting.objects.filter(account__user=user).aggregate(rows=Count("pk"), newest=Max("pk"))
-    rates = FxRate.objects.filter(user=user).aggregate(rows=Count("pk"), newest=Max("pk"))
+    rates = [
+        sorted(model.objects.filter(user=user).aggregate(rows=Count("pk"), newest=Max("pk")).items())
+        for model in (FxRate, BrokerRate)
+    ]
     return _digest(
         [
             RULES, today, user.base_currency, uses_trade_prices(user_id=user.pk), shared_rates_number(),
-            sorted(rates.items()), sorted(settings.items()),
+            *rates, sorted(settings.items()),
             *accounts.values_list("pk", "tracking", "cash_mode", "allows_short", "cost_basis_method"),
         ]
     )  # fmt: skip

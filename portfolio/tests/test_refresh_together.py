@@ -12,8 +12,10 @@ from accounts.models import User
 from federation.services import create_account, reconcile
 from federation.tests.factories import ACME, cash_event, covers, make_source, stage, trade, withdraw
 from ingestion.adapters.base import PriceRow
+from ingestion.models import Source
+from ingestion.services import update_source
 from portfolio import services
-from portfolio.models import CashBalance, DailyValue, FigureState, Position, Price, ValueSeries
+from portfolio.models import BrokerMark, CashBalance, DailyValue, FigureState, Position, ValueSeries
 from portfolio.tests.factories import day, make_user, snapshot
 
 D = Decimal
@@ -39,15 +41,38 @@ def test_a_brokers_mark_values_the_holding_of_its_user_alone(owner: User, strang
     mine, theirs = (Position.objects.get(user=user) for user in (owner, stranger))
     source = statements[0].source_id
     assert (mine.price, mine.price_as_of, mine.market_value) == (D("61.5"), day("2024-01-30"), D(123))
-    assert mine.price_provider == Price.objects.get().provider == f"broker:{source.hex}"
-    assert Price.objects.get().user_id == owner.pk
+    assert mine.price_provider == f"broker:{source.hex}"
+    assert BrokerMark.objects.get().user_id == owner.pk
     assert (theirs.price, theirs.price_provider) == (D(50), "trade")
     stage(statements[0].source, rows=[trade("01-11", "1", "50", account="")], default_account=mine.account_id)
     withdraw(statements[0])
     reconcile(owner.pk)
     services.refresh(user_id=owner.pk)
     left = Position.objects.get(user=owner)
-    assert (left.quantity, left.price_provider, Price.objects.count()) == (D(1), "trade", 0)
+    assert (left.quantity, left.price_provider, BrokerMark.objects.count()) == (D(1), "trade", 0)
+
+
+@pytest.mark.django_db
+def test_marks_that_change_no_row_of_the_ledger_are_valued_and_the_source_believed_most_is_taken(owner: User) -> None:
+    account = create_account(user=owner, name="Main", currency="USD").pk
+    first, second = make_source(owner, priority=10), make_source(owner, priority=20)
+
+    def price_after(source: Source, close: str) -> Decimal | None:
+        row = trade("01-10", "2", "50", account="", line=1)
+        stage(source, rows=[row], prices=[PriceRow(ACME, day("2024-01-30"), D(close), "USD")], default_account=account)
+        reconcile(owner.pk)
+        services.refresh(user_id=owner.pk)
+        return Position.objects.get(user=owner).price
+
+    assert [price_after(second, "60"), price_after(first, "61"), price_after(second, "62")] == [D(60), D(61), D(61)]
+    assert price_after(first, "63") == D(63)
+    marks = list(BrokerMark.objects.order_by("pk").values())
+    price_after(first, "63")  # the same statement again
+    assert list(BrokerMark.objects.order_by("pk").values()) == marks
+    update_source(source=first, values={"priority": 30})
+    reconcile(owner.pk)
+    services.refresh(user_id=owner.pk)
+    assert Position.objects.get(user=owner).price == D(62)
 
 
 @pytest.mark.django_db(transaction=True)
