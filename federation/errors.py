@@ -51,3 +51,13 @@ class UnfitAction(Invalid):
 class LedgerBusy(Conflict):
     code = "ledger_busy"
     title = "The facts keep changing"
+
+
+class PreviewBusy(Conflict):
+    code = "preview_busy"
+    title = "Other work goes first"
+
+
+class PreviewTooLong(Conflict):
+    code = "preview_too_long"
+    title = "The preview would take too long"

@@ -11,7 +11,7 @@ from accounts.models import Tier, User
 from accounts.permissions import AtLeast
 from federation import services
 from federation.models import BrokerAccount, Decision
-from federation.services import Preview
+from federation.services import Change, Preview
 from ingestion.models import ImportRun, Source
 from stackmotive.common.fields import NumberField, OwnedRelatedField
 from stackmotive.common.money import plain
@@ -112,6 +112,22 @@ def _texts(values: dict[str, Any]) -> dict[str, Any]:
     return {name: plain(value) if hasattr(value, "as_tuple") else value for name, value in values.items()}
 
 
+def asked_change(request: Request, *, view: ApiView) -> Change:
+    """What the body of a preview names. Raises ValidationError."""
+    asked = PreviewRequestSerializer(data=request.data, context={"request": request, "view": view})
+    asked.is_valid(raise_exception=True)
+    ((about, said),) = asked.validated_data.items()
+    user = request.user
+    assert isinstance(user, User)  # noqa: S101  # closed to others
+    if about == "import":
+        return services.import_change(run=said)
+    if about == "decision":
+        return services.decision_change(user=user, **said)
+    if about == "link":
+        return services.link_change(user=user, **said)
+    return services.source_change(source=said["source"], **{about: said[about]})
+
+
 class PreviewView(ApiView):
     """What a change would do to the ledger. Nothing is changed."""
 
@@ -120,18 +136,5 @@ class PreviewView(ApiView):
 
     @extend_schema(request=PreviewRequestSerializer, responses={200: PreviewSerializer})
     def post(self, request: Request) -> Response:
-        asked = PreviewRequestSerializer(data=request.data, context={"request": request, "view": self})
-        asked.is_valid(raise_exception=True)
-        ((about, said),) = asked.validated_data.items()
-        user = request.user
-        assert isinstance(user, User)  # noqa: S101  # closed to others
-        if about == "import":
-            found = services.preview_import(run=said)
-        elif about == "decision":
-            found = services.preview_decision(user=user, **said)
-        elif about == "link":
-            found = services.preview_link(user=user, **said)
-        else:
-            found = services.preview_source(source=said["source"], **{about: said[about]})
-        body: Any = PreviewSerializer(found).data
-        return Response(body)
+        found = services.preview(asked_change(request, view=self))
+        return Response(PreviewSerializer(found).data)

@@ -10,11 +10,19 @@ from federation.services.instruments import (
     split_instrument,
 )
 from federation.services.previewing import (
+    Change,
     Preview,
+    decision_change,
+    import_change,
+    link_change,
+    preview,
     preview_decision,
     preview_import,
     preview_link,
     preview_source,
+    source_change,
+    trial,
+    try_out,
 )
 from federation.services.rebuilding import differences_from_facts, rebuild
 from federation.services.reconciliation import (
@@ -30,6 +38,7 @@ from federation.services.resolving import resolve_conflict, ruling
 from federation.services.transfers import name_far_side, pair_by_hand, unlink
 
 __all__ = [
+    "Change",
     "Preview",
     "Reconciled",
     "apply_now",
@@ -37,16 +46,20 @@ __all__ = [
     "check_terms",
     "create_account",
     "decide",
+    "decision_change",
     "delete_account",
     "describe_instrument",
     "differences",
     "differences_from_facts",
     "draft_of",
     "ensure_instrument",
+    "import_change",
+    "link_change",
     "lock_ledger",
     "merge_instruments",
     "name_far_side",
     "pair_by_hand",
+    "preview",
     "preview_action",
     "preview_decision",
     "preview_import",
@@ -57,8 +70,11 @@ __all__ = [
     "resolve_conflict",
     "revoke",
     "ruling",
+    "source_change",
     "split_instrument",
     "state_action",
+    "trial",
+    "try_out",
     "unlink",
     "update_account",
     "withdraw_action",

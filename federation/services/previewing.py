@@ -4,29 +4,39 @@ The preview runs what the change itself runs, so that it cannot say anything els
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import OperationalError, connection, transaction
+from psycopg.errors import LockNotAvailable, QueryCanceled
 
 from accounts.models import User
 from federation import ledger, selectors
-from federation.errors import UnfitDecision
-from federation.models import BrokerAccount, Conflict, Decision, Instrument, Transaction
+from federation.changes import changes_since
+from federation.errors import PreviewBusy, PreviewTooLong, UnfitDecision
+from federation.facts import resolve, rows_to_read
+from federation.models import BrokerAccount, Conflict, Decision, Instrument, LedgerState, Transaction
 from federation.positions import Movements
 from federation.services.decisions import record_decision
 from federation.services.reconciliation import Reconciled, bring_up_to_date
-from ingestion.models import ImportRun, JobStatus, Source
+from ingestion.models import ImportRun, Source
 from ingestion.options import ImportOptions
 from ingestion.services.runs import run_import
 from ingestion.services.sources import update_source
 from ingestion.services.undo import undo_import
-from stackmotive.common.ids import uuid7
+from ingestion.services.uploads import open_import, raw_bytes
 
 MOST_SHOWN = 200
+MOST_ROWS = 120_000  # staged rows of the accounts that a change touches: ten seconds' work where all are computed
+LONGEST_WAIT_MS, LONGEST_STATEMENT_MS = 900, 10_000
+TOO_LONG = (
+    "So much hangs on this that a preview would hold up your other work. Make the change: it can be taken back, "
+    "and the ledger is then as before."
+)
 SHOWN = (
     "kind", "trade_date", "quantity", "price", "currency", "fee", "tax", "cash_amount", "cash_currency", "note",
 )  # fmt: skip
@@ -78,23 +88,55 @@ class Preview:
     closed: list[PreviewedConflict] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something a user could do, not done yet. make: what does it."""
+
+    user: User
+    make: Callable[[], object]
+
+
+def decision_change(*, user: User, kind: str, keys: dict[str, Any], value: dict[str, Any] | None = None) -> Change:
+    return Change(user, lambda: record_decision(user=user, kind=kind, keys=keys, value=value))
+
+
+def link_change(*, user: User, source: Source, reference: str, account: BrokerAccount | None) -> Change:
+    """Linking a reference to `account`; null = ignoring it."""
+    keys = {"reference": [str(source.pk), reference]}
+    if account is None:
+        return decision_change(user=user, kind=Decision.Kind.IGNORE, keys=keys)
+    value = {"account": str(account.pk)}
+    return decision_change(user=user, kind=Decision.Kind.LINK_ACCOUNT, keys=keys, value=value)
+
+
+def source_change(*, source: Source, **values: Any) -> Change:
+    """Another priority of `source`, or believing it or not (enabled)."""
+    return Change(source.user, lambda: update_source(source=source, values=values))
+
+
+def import_change(*, run: ImportRun) -> Change:
+    """Bringing in the file of a dry run; of any other run, its undo.
+
+    Making it raises UnfitDecision where the file cannot be brought in, NotUndoable.
+    """
+    if ImportOptions.from_json(run.options).dry_run:
+        return Change(run.user, lambda: _bring_in(run))
+    return Change(run.user, lambda: undo_import(run=run))
+
+
 def preview_decision(*, user: User, kind: str, keys: dict[str, Any], value: dict[str, Any] | None = None) -> Preview:
-    """What a decision would do. Raises UnfitDecision."""
-    return _preview(user, lambda: record_decision(user=user, kind=kind, keys=keys, value=value))
+    """What a decision would do. Raises UnfitDecision, and what `preview` does."""
+    return preview(decision_change(user=user, kind=kind, keys=keys, value=value))
 
 
 def preview_link(*, user: User, source: Source, reference: str, account: BrokerAccount | None) -> Preview:
     """What linking a reference to `account` would do; null = ignoring it."""
-    keys = {"reference": [str(source.pk), reference]}
-    if account is None:
-        return preview_decision(user=user, kind=Decision.Kind.IGNORE, keys=keys)
-    value = {"account": str(account.pk)}
-    return preview_decision(user=user, kind=Decision.Kind.LINK_ACCOUNT, keys=keys, value=value)
+    return preview(link_change(user=user, source=source, reference=reference, account=account))
 
 
 def preview_source(*, source: Source, **values: Any) -> Preview:
     """What another priority of `source`, or believing it or not (enabled), would do."""
-    return _preview(source.user, lambda: update_source(source=source, values=values))
+    return preview(source_change(source=source, **values))
 
 
 def preview_import(*, run: ImportRun) -> Preview:
@@ -102,37 +144,35 @@ def preview_import(*, run: ImportRun) -> Preview:
 
     Raises UnfitDecision where the file cannot be brought in, NotUndoable.
     """
-    if ImportOptions.from_json(run.options).dry_run:
-        return _preview(run.user, lambda: _bring_in(run))
-    return _preview(run.user, lambda: undo_import(run=run))
+    return preview(import_change(run=run))
 
 
 def _bring_in(dry: ImportRun) -> None:
-    run = ImportRun.objects.get(pk=dry.pk)
-    run.pk, run.status = uuid7(), JobStatus.QUEUED
-    run.options = {name: value for name, value in run.options.items() if name != "dry_run"}
-    run.deliveries, run.lease_until, run.finished_at, run.error = 0, None, None, None
-    run.save(force_insert=True)
+    said = {name: value for name, value in dry.options.items() if name != "dry_run"}
+    run = open_import(
+        user=dry.user,
+        content=raw_bytes(dry),
+        filename=dry.filename,
+        source=dry.source,
+        options=ImportOptions.from_json(said),
+    )
     run_import(run_id=run.pk)
-    run.refresh_from_db(fields=["status", "error"])
-    if run.status in (JobStatus.FAILED, JobStatus.NEEDS_MAPPING, JobStatus.QUEUED):
+    run.refresh_from_db(fields=["status", "error", "fact_number"])
+    if run.fact_number is None:
         error: dict[str, str] = run.error or {}
         detail = error.get("detail", "Other work of yours runs first, or it has open questions.")
         raise UnfitDecision(f"The file cannot be brought in as it is. {detail}")
 
 
-def _preview(user: User, change: Callable[[], object]) -> Preview:
-    if selectors.is_behind(user.pk):
-        bring_up_to_date(user.pk)
-    with transaction.atomic():
-        change()
-        done = bring_up_to_date(user.pk)
+def preview(change: Change) -> Preview:
+    """What `change` would do to the ledger. Raises PreviewBusy, PreviewTooLong, and what making it raises."""
+    with trial(change.user):
+        done = try_out(change)
         found = _described(done)
         touched = _holdings(done)
         after = _quantities(touched)
         symbols = dict(Instrument.objects.filter(pk__in={one for _, one in touched}).values_list("pk", "symbol"))
         names = dict(BrokerAccount.objects.filter(pk__in={one for one, _ in touched}).values_list("pk", "name"))
-        transaction.set_rollback(True)
     before = _quantities(touched)
     found.positions.extend(
         PreviewedPosition(account, names[account], one, symbols[one], before[account, one], after[account, one])
@@ -140,6 +180,46 @@ def _preview(user: User, change: Callable[[], object]) -> Preview:
         if before[account, one] != after[account, one]
     )
     return found
+
+
+@contextmanager
+def trial(user: User) -> Iterator[None]:
+    """A transaction in which changes are made to see what follows, and which is always rolled back.
+
+    It holds what a change holds, so nobody of this user writes a fact meanwhile: it waits for others a moment only,
+    and never long. Raises PreviewBusy, PreviewTooLong.
+    """
+    try:
+        if selectors.is_behind(user.pk):
+            _refuse_long_ones(user)
+            bring_up_to_date(user.pk)
+        with transaction.atomic():
+            with connection.cursor() as cursor:  # shorter than the wait after which PostgreSQL looks for deadlocks
+                cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{LONGEST_WAIT_MS}"])
+                cursor.execute("SELECT set_config('statement_timeout', %s, true)", [f"{LONGEST_STATEMENT_MS}"])
+            yield
+            transaction.set_rollback(True)
+    except OperationalError as exc:
+        if isinstance(exc.__cause__, LockNotAvailable):
+            raise PreviewBusy("Other work of yours is being stored. Try again in a moment.") from exc
+        if isinstance(exc.__cause__, QueryCanceled):
+            raise PreviewTooLong(TOO_LONG) from exc
+        raise
+
+
+def try_out(change: Change) -> Reconciled:
+    """Make `change` and let the ledger follow. Call inside `trial`."""
+    change.make()
+    _refuse_long_ones(change.user)
+    return bring_up_to_date(change.user.pk)
+
+
+def _refuse_long_ones(user: User) -> None:
+    state = LedgerState.objects.filter(user=user).first() or LedgerState(user=user)
+    resolved = resolve(user.pk)
+    changes = changes_since(resolved, since=state.facts_version)
+    if rows_to_read(resolved, None if changes is None else changes.accounts.keys()) > MOST_ROWS:
+        raise PreviewTooLong(TOO_LONG)
 
 
 def _described(done: Reconciled) -> Preview:

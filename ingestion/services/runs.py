@@ -324,7 +324,7 @@ class Heartbeat:
 def renew(run: ImportRun, *, stage: str, lease: dt.timedelta, done: int, total: int) -> None:
     """Raises LeaseLost."""
     update_held(run, stage=stage, lease_until=timezone.now() + lease, done=done, total=total)
-    tell_progress(run)
+    transaction.on_commit(partial(tell_progress, run), robust=True)  # at once, but in a preview never
 
 
 def update_held(run: ImportRun, **values: Any) -> None:

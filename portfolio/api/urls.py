@@ -6,6 +6,7 @@ from rest_framework.routers import SimpleRouter
 from portfolio.api import (
     action_views,
     analysis_views,
+    dashboard_views,
     explain_views,
     figure_views,
     finding_views,
@@ -13,6 +14,7 @@ from portfolio.api import (
     known_at,
     ledger_views,
     observation_views,
+    preview_views,
     transfer_views,
 )
 
@@ -33,6 +35,8 @@ router.register("transfers", transfer_views.TransferViewSet, basename="api-trans
 router.register("corporate-actions", action_views.CorporateActionViewSet, basename="api-corporate-action")
 
 urlpatterns = [
+    path("dashboard/", dashboard_views.DashboardView.as_view(), name="api-dashboard"),
+    path("refresh/", dashboard_views.RefreshView.as_view(), name="api-refresh"),
     path("summary/", figure_views.SummaryView.as_view(), name="api-summary"),
     path("prices/latest/", instrument_views.LatestPricesView.as_view(), name="api-latest-prices"),
     path("prices/movers/", instrument_views.MoversView.as_view(), name="api-movers"),
@@ -43,6 +47,7 @@ urlpatterns = [
     path("trading-metrics/", analysis_views.TradingMetricsView.as_view(), name="api-trading-metrics"),
     path("risk/", analysis_views.RiskView.as_view(), name="api-risk"),
     path("risk/summary/", analysis_views.RiskSummaryView.as_view(), name="api-risk-summary"),
+    path("preview/", preview_views.MoneyPreviewView.as_view(), name="api-preview"),
     path("changes/", known_at.ChangesView.as_view(), name="api-changes"),
     path("known-answers/<str:id>/", known_at.KnownAnswerView.as_view(), name="api-known-answer"),
     path("allocation/", figure_views.AllocationView.as_view(), name="api-allocation"),
