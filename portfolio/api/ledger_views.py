@@ -3,7 +3,8 @@
 from typing import Any
 from uuid import UUID
 
-from django.db.models import BigIntegerField, F, QuerySet, Value
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import BigIntegerField, F, Func, QuerySet, TextField, Value
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework import mixins
 from rest_framework.request import Request
@@ -73,7 +74,7 @@ class AccountViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, OwnedView
 TRANSACTION_FIELDS = [
     name
     for name in serializers.TransactionSerializer.Meta.fields
-    if name not in ("account_name", "symbol", "instrument_name", "ledger_version")
+    if name not in ("account_name", "symbol", "instrument_name", "decided_fields", "ledger_version")
 ]
 
 
@@ -84,6 +85,7 @@ def shown_rows(rows: QuerySet[Transaction], *, user: User) -> Any:
         account_name=F("account__name"),
         symbol=F("instrument__symbol"),
         instrument_name=F("instrument__name"),
+        decided_fields=Func(F("decided"), Value(","), function="string_to_array", output_field=ArrayField(TextField())),
         ledger_version=Value(federation.ledger_state(user.pk).ledger_version, output_field=BigIntegerField()),
     )
 

@@ -161,14 +161,6 @@ class TransactionRequestSerializer(serializers.Serializer[Any]):
         return values
 
 
-@extend_schema_field({"type": "array", "items": {"type": "string"}})
-class NamesField(serializers.Field[Any, Any, Any, Any]):
-    """Names that are kept in one text, joined by commas."""
-
-    def to_representation(self, value: str) -> list[str]:
-        return value.split(",") if value else []
-
-
 class TransactionSerializer(serializers.ModelSerializer[Transaction]):
     """A ledger row. Signs: + into the account; fees and taxes are positive costs. source null: follows from reports."""
 
@@ -176,15 +168,17 @@ class TransactionSerializer(serializers.ModelSerializer[Transaction]):
     symbol = serializers.CharField(allow_null=True)
     instrument_name = serializers.CharField(allow_null=True)
     ledger_version = serializers.IntegerField()
-    decided = NamesField(read_only=True, help_text="Fields that the caller set by decision.")
+    decided_fields = serializers.ListField(
+        child=serializers.CharField(), help_text="Those whose values the caller set by decision."
+    )
 
     class Meta:
         model = Transaction
         fields = [
             "id", "account", "account_name", "instrument", "symbol", "instrument_name", "listing", "kind", "trade_date",
             "traded_at", "settled_on", "quantity", "price", "currency", "fee", "fee_currency", "tax", "cash_amount",
-            "cash_currency", "fx_rate", "ratio", "group", "leg", "note", "source", "is_manual", "decided",
-            "ledger_version",
+            "cash_currency", "fx_rate", "ratio", "group", "leg", "note", "source", "is_manual",
+            "decided_fields", "ledger_version",
         ]  # fmt: skip
         read_only_fields = fields
 
