@@ -69,6 +69,12 @@ def accounts(user: User) -> QuerySet[BrokerAccount]:
     return rows.annotate(is_claimed=Exists(claimed)).order_by("name", "pk")
 
 
+def wholes(user: User) -> dict[UUID, UUID]:
+    """Accounts that are parts of others by decision -> the account that all that is said of them counts for."""
+    parts = BrokerAccount.objects.visible_to(user).filter(merged_into__isnull=False)
+    return dict(parts.values_list("pk", "merged_into"))
+
+
 def account_links(user: User) -> QuerySet[AccountLink]:
     return (
         AccountLink.objects.filter(source__user=user)
@@ -216,12 +222,13 @@ class WithdrawnRow:
 
 
 WITHDRAWN = """
-SELECT t.id, COALESCE(l.account_id, c.default_account), s.id, s.name, t.kind, t.trade_date, t.instrument_key,
+SELECT t.id, COALESCE(l.account_id, p.merged_into_id, c.default_account), s.id, s.name, t.kind, t.trade_date, t.instrument_key,
        t.quantity, t.cash_amount, t.currency, t.line, c.id
 FROM ingestion_content c
 JOIN ingestion_source s ON s.id = c.source_id AND s.user_id = %(user)s AND s.enabled
 JOIN ingestion_stagedtransaction t ON t.content_id = c.id
 LEFT JOIN federation_accountlink l ON l.source_id = s.id AND l.reference = t.account_ref
+LEFT JOIN federation_brokeraccount p ON p.id = c.default_account
 LEFT JOIN federation_claim k ON k.staged_id = t.id
 WHERE k.id IS NULL AND (l.id IS NULL OR l.account_id IS NOT NULL)
   AND (SELECT MAX(number) FROM ingestion_arrival WHERE content_id = c.id)

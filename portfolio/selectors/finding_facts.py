@@ -15,6 +15,7 @@ from accounts.models import User
 from federation.authority import FRESH_FILE, FRESH_PULLED
 from federation.models import AccountLink, Conflict, Instrument, InstrumentKind, ReportedBalance, Transaction
 from federation.positions import UNEXPLAINED
+from federation.selectors import wholes
 from ingestion.models import Content, Coverage, Source, SourceKind
 from ingestion.selectors import coverage_grid
 from portfolio.findings import (
@@ -128,12 +129,15 @@ def statements(user: User, *, today: dt.date) -> tuple[list[Spoken], list[LastWo
             "source_id", "reference", "account_id"
         )
     }
+    parts = wholes(user)
     spoken: list[Spoken] = []
     newest: dict[UUID, dt.date] = {}
     for line in coverage_grid(user.pk, until=today):
         if line.source_id not in believed:
             continue
-        account = line.account or linked.get((line.source_id, line.account_ref))
+        account = linked.get((line.source_id, line.account_ref))
+        if line.account is not None:
+            account = parts.get(line.account, line.account)
         months = [(month.month, month.files > 0) for month in line.months]
         spoken.append(Spoken(line.source_id, line.source_name, line.account_ref, account, line.end, months))
         newest[line.source_id] = max(line.end, newest.get(line.source_id, line.end))
@@ -237,10 +241,11 @@ def _declared_windows(user: User, accounts: set[UUID]) -> dict[UUID, list[tuple[
         section=Coverage.Section.TRANSACTIONS,
         completeness=Coverage.Completeness.DECLARED,
     ).order_by("content__source__priority", "content__source", "start", "pk")
+    parts = wholes(user)
     windows: dict[UUID, list[tuple[dt.date, dt.date, Source]]] = defaultdict(list)
     values: Any = declared.values_list("content__source", "account_ref", "content__default_account", "start", "end")
     for source, reference, default, start, end in values:
-        account = default if default and not reference else linked.get((source, reference))
+        account = parts.get(default, default) if default and not reference else linked.get((source, reference))
         if account in accounts:
             windows[account].append((start, end, sources[source]))
     return windows

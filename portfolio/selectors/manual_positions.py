@@ -9,6 +9,7 @@ from django.db.models import F
 
 from accounts.models import User
 from federation.models import BrokerAccount, InstrumentLink
+from federation.selectors import wholes
 from ingestion.models import StagedPosition
 from ingestion.selectors import manual_contents
 
@@ -41,6 +42,7 @@ def manual_positions(*, user: User) -> list[ManualPosition]:
     for row in rows.order_by("as_of", "pk"):
         by_uid.setdefault(UUID(row.content.digest.split(":")[1]), []).append(row)
     accounts = dict(BrokerAccount.objects.visible_to(user).values_list("pk", "name"))
+    parts = wholes(user)
     named = InstrumentLink.objects.filter(source__user=user, source__kind="manual").select_related("instrument")
     links: dict[str, list[InstrumentLink]] = {}
     for one in named.order_by(F("valid_from").desc(nulls_last=True)):
@@ -49,7 +51,8 @@ def manual_positions(*, user: User) -> list[ManualPosition]:
     for uid, reports in by_uid.items():
         last = reports[-1]
         shown = next((row for row in reversed(reports) if row.quantity), last)
-        account = last.content.default_account
+        stated = last.content.default_account
+        account = parts.get(stated, stated) if stated else None
         meanings = links.get(last.instrument_key, ())
         link = next((one for one in meanings if one.valid_from is None or one.valid_from <= last.as_of), None)
         if account is None or account not in accounts:
