@@ -223,13 +223,25 @@ class ChangesView(ApiView):
                 required=True,
                 description="A time that has passed (ISO 8601), a day (its end where you live) or the number of a "
                 "version of the ledger.",
-            )
+            ),
+            OpenApiParameter(
+                "known_at",
+                OpenApiTypes.STR,
+                description="Compare with what was known at this time, not before `since`; now, where it is left out.",
+            ),
         ],
         responses={200: ChangesSerializer, 202: NOT_READY},
     )
     def get(self, request: Request) -> Any:
         text = request.query_params.get("since", "")
-        asked = past.comparison(user=caller(request), path=request.path, since=_since(text, request))
+        since, until = _since(text, request), timezone.now()
+        if "known_at" in request.query_params:
+            until = instant(request.query_params["known_at"], request, name="known_at")
+            if until < since.at:
+                raise BadRequest(
+                    "Name a time after `since`.", errors=[FieldError("#/known_at", "It lies before `since`.")]
+                )
+        asked = past.comparison(user=caller(request), path=request.path, since=since, until=until)
         return told(request, tasks.enqueue_answer(user=caller(request), asked=asked), known_at="")
 
 

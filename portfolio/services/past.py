@@ -118,9 +118,9 @@ def question(*, user: User, path: str, query: str, at: dt.datetime) -> Question:
     return Question(path, _asked(query), (moment_at(user_id=user.pk, at=at),))
 
 
-def comparison(*, user: User, path: str, since: Moment) -> Question:
-    """What changed from `since` to now."""
-    return Question(path, "", (since, moment_at(user_id=user.pk, at=timezone.now())))
+def comparison(*, user: User, path: str, since: Moment, until: dt.datetime) -> Question:
+    """What changed from `since` to `until`."""
+    return Question(path, "", (since, moment_at(user_id=user.pk, at=until)))
 
 
 def _asked(query: str) -> str:

@@ -210,6 +210,57 @@ def test_changes_tell_rows_learnt_later_and_what_they_did_to_the_figures_of_that
         assert client.get(address).status_code == 400
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"since": ""},
+        {"since": "0"},
+        {"since": "-1"},
+        {"since": "9" * 30},
+        {"since": "١"},
+        {"since": "1\x00"},
+        {"since": "soon"},
+        {"since": "2999-01-01"},
+        {"since": "0000-00-00"},
+        {"since": "2024-02-30T00:00:00Z"},
+        {"since": "2024-03-01T00:00:00+99:00"},
+        {"since": "2024-03-01", "known_at": "2024-02-01"},
+        {"since": "2024-03-01", "known_at": "2999-01-01T00:00:00Z"},
+        {"since": "2024-03-01", "known_at": "\x00"},
+        {"since": ["2024-03-01", "soon"]},
+    ],
+    ids=str,
+)
+def test_changes_since_what_is_no_time_and_no_version_are_refused(owner: User, query: dict[str, Any]) -> None:
+    answer = signed_in(owner).get(f"{BASE}changes/", query)
+    assert answer.status_code == 400
+    assert [one["pointer"] for one in answer.json()["errors"]] in (["#/since"], ["#/known_at"], [])  # a NUL is refused for all
+    assert KnownAnswer.objects.count() == 0
+
+
+def test_changes_are_of_the_caller_and_of_the_times_asked_for(owner: User, stranger: User) -> None:
+    with time_machine.travel(START, tick=False) as clock:
+        client = signed_in(owner)
+        book(client, new_account(client))
+        settle(owner)
+        version = client.get(f"{BASE}summary/").json()["ledger_version"]
+        clock.shift(dt.timedelta(days=1))
+        second = book(client, new_account(client, name="Second"))
+        settle(owner)
+        clock.shift(dt.timedelta(days=1))
+        book(client, second["account"], trade_date="2024-02-03")
+        assert signed_in(stranger).get(f"{BASE}changes/?since={version}").status_code == 400
+        # Before the first fact, told in another zone, until the end of the second day.
+        address = f"{BASE}changes/?since=2023-12-31T23:00:00-05:00&known_at=2024-03-02"
+        first = client.get(address)
+        assert first.status_code == 202
+        assert signed_in(stranger).get(first.headers["Location"]).status_code == 404
+        tasks.answer_known(first.json()["id"])
+        found = client.get(address).json()
+        assert found["counts"] == {"added": 2, "removed": 0, "changed": 0}
+        assert (found["since"]["known_at"], found["since"]["ledger_version"]) == ("2024-01-01T04:00:00Z", 0)
+
+
 def test_newer_shared_prices_take_a_version_of_the_same_ledger(owner: User) -> None:
     client = signed_in(owner)
     row = book(client, new_account(client))

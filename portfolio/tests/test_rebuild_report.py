@@ -1,5 +1,7 @@
 """`rebuild --report`: what a change of rules moves, before it is applied."""
 
+from dataclasses import replace
+from decimal import Decimal
 from io import StringIO
 
 import pytest
@@ -8,6 +10,7 @@ from django.core.management import CommandError, call_command
 from accounts.models import User
 from federation.models import LedgerState, LedgerVersion, Transaction
 from federation.services import reconcile
+from federation.truth import Facts, Truth, compute
 from portfolio import services
 from portfolio.models import Position
 from portfolio.tests.learner import book, new_account, signed_in
@@ -51,6 +54,43 @@ def test_a_report_lists_rows_and_figures_and_writes_nothing(owner: User) -> None
     call_command("rebuild", "--user", owner.email, stdout=StringIO())
     assert Position.objects.get(user=owner).quantity == 10
     assert report(owner) == ["0 of 1 users would see a change. Nothing was written."]
+
+
+def test_a_change_of_rules_is_reported_before_it_applies_and_the_user_sees_why(
+    owner: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = signed_in(owner)
+    book(client, new_account(client), fee="3", fee_currency="USD")
+    reconcile(owner.pk)
+    services.refresh(user_id=owner.pk)
+    before = LedgerVersion.objects.filter(user=owner).latest("number")
+
+    def without_fees(facts: Facts) -> Truth:
+        truth = compute(facts)
+        truth.rows = [replace(row, fee=None, cash_amount=Decimal(-500)) for row in truth.rows]
+        return truth
+
+    monkeypatch.setattr("federation.services.reconciliation.compute", without_fees)
+    for place in ("federation.services.reconciliation", "portfolio.management.commands.rebuild"):
+        monkeypatch.setattr(f"{place}.RULES_VERSION", before.rules_version + 1)
+    told = report(owner)
+    assert told[0].startswith(
+        f"owner@example.org: rules {before.rules_version} -> {before.rules_version + 1}, figures of "
+    )
+    assert "owner@example.org: 0 rows added, 0 removed, 1 changed" in told
+    assert "owner@example.org: ~ 2024-03-01 buy 10 ACME Main: fee 3 -> unknown, cash_amount -503 -> -500" in told
+    assert "owner@example.org: fees 3 -> 0 USD" in told
+    with pytest.raises(CommandError, match="are not what the facts say"):
+        call_command("rebuild", "--check", "--user", owner.email, stderr=StringIO())
+    assert Transaction.objects.get(user=owner).fee == 3
+    assert LedgerVersion.objects.filter(user=owner).latest("number") == before
+    call_command("rebuild", "--user", owner.email, stdout=StringIO())
+    call_command("rebuild", "--check", "--user", owner.email, stdout=StringIO())
+    assert Transaction.objects.get(user=owner).fee is None
+    newest = client.get("/api/federation/versions/").json()["results"][0]
+    assert (newest["number"], newest["cause"], newest["rules_version"]) == (
+        before.number + 1, "rebuild", before.rules_version + 1,
+    )  # fmt: skip
 
 
 def test_a_report_and_a_check_are_not_asked_together(owner: User) -> None:
