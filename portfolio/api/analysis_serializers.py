@@ -19,7 +19,7 @@ class TradingQuery(PeriodQuery):
     period = serializers.ChoiceField(PERIODS, default="all")
 
 
-class MonthSerializer(serializers.Serializer[Any]):
+class MonthlyReturnSerializer(serializers.Serializer[Any]):
     """is_whole: the period holds all days of the month."""
 
     year = serializers.IntegerField()
@@ -34,7 +34,7 @@ class MonthsSerializer(StandingSerializer):
     currency = serializers.CharField()
     start = DayField(allow_null=True)
     end = DayField(allow_null=True)
-    months = MonthSerializer(many=True)
+    months = MonthlyReturnSerializer(many=True)
     years = serializers.ListField(child=serializers.DictField())
 
 
