@@ -116,7 +116,8 @@ def say(api: Api, user: User, conflict: Conflict, said: dict[str, Any]) -> Any:
 
 
 def held(user: User) -> Decimal:
-    return ReportedBalance.objects.filter(user=user).latest("as_of").value
+    value: Decimal = ReportedBalance.objects.filter(user=user).latest("as_of").value
+    return value
 
 
 def status(user: User) -> str | None:
