@@ -152,6 +152,7 @@ class Instrument(models.Model):
     sector = models.CharField(max_length=60, blank=True)
     country = models.CharField(max_length=2, blank=True)
     needs_review = models.BooleanField(default=False)
+    made_number = models.PositiveBigIntegerField(default=0, editable=False)  # the database writes its user's FactVersion
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     def __str__(self) -> str:
@@ -230,6 +231,7 @@ class InstrumentLink(models.Model):
         Instrument, models.PROTECT, null=True, related_name="+"
     )  # made for this key: returns when a join is undone
     valid_from = models.DateField(null=True)
+    made_number = models.PositiveBigIntegerField(default=0, editable=False)  # as an instrument's
 
     class Meta:
         constraints = [

@@ -139,8 +139,8 @@ def _shadow_truth(moment: Moment) -> None:
     settings["allows_short"] = _setting(AccountSetting, "account_id", "allows_short", moment, cast="boolean")
     shadow_table(BrokerAccount, rows=_named(BrokerAccount, moment, where=own), replaced=settings)
     shadow_table(AccountLink, rows=_named(AccountLink, moment, where=sources))
-    shadow_table(InstrumentLink, rows=_named(InstrumentLink, moment, where=sources))
-    shadow_table(Instrument, rows=_named(Instrument, moment, where=shared))
+    shadow_table(InstrumentLink, rows=_named(InstrumentLink, moment, where=sources, later=NOT_NAMED_YET))
+    shadow_table(Instrument, rows=_named(Instrument, moment, where=shared, later=MEANT))
     shadow_table(Listing, rows=_named(Listing, moment, where=of_instrument))
     shadow_table(InstrumentIdentifier, rows=_named(InstrumentIdentifier, moment, where=of_instrument))
     for model in apps.get_app_config("federation").get_models():
@@ -148,12 +148,22 @@ def _shadow_truth(moment: Moment) -> None:
             shadow_table(model)
 
 
-def _named(model: type[models.Model], moment: Moment, *, where: sql.Composable) -> list[sql.Composable]:
+NOT_NAMED_YET = sql.SQL(
+    "NOT EXISTS (SELECT 1 FROM pg_temp.{links} l WHERE l.source_id = t.source_id AND l.key = t.key)"
+).format(links=sql.Identifier(InstrumentLink._meta.db_table))
+MEANT = sql.SQL("EXISTS (SELECT 1 FROM pg_temp.{links} l WHERE t.id IN (l.instrument_id, l.own_id))").format(
+    links=sql.Identifier(InstrumentLink._meta.db_table)
+)
+
+
+def _named(
+    model: type[models.Model], moment: Moment, *, where: sql.Composable, later: sql.Composable | None = None
+) -> list[sql.Composable]:
     """Rows of names as they stood before a later fact changed or removed them, first what changed first; then those
     `where` holds, a condition on t, that were not touched since.
 
-    Rows made later stay where none of that time takes their place: a fact that was read late finds the name that it was
-    given then.
+    Rows made later stay where none of that time takes their place, and `later` holds: a fact that was read late finds
+    the name that it was given then.
     """
     names = {
         "table": real(model),
@@ -163,16 +173,26 @@ def _named(model: type[models.Model], moment: Moment, *, where: sql.Composable) 
         "number": sql.Literal(moment.fact_number),
     }
     former = sql.SQL(
-        "(SELECT (jsonb_populate_record(t, o.before)).* FROM ("
+        "(SELECT t.* FROM ("
         "SELECT DISTINCT ON (f.row) f.row, f.before, f.until, f.id FROM {former} f WHERE f.user_id = {owner}"
         ' AND f."table" = {name} AND f.until > {number} ORDER BY f.row, f.until, f.id'
-        ") o LEFT JOIN {table} t ON t.id::text = o.row ORDER BY o.until, o.id)"
+        ") o LEFT JOIN {table} n ON n.id::text = o.row CROSS JOIN LATERAL jsonb_populate_record(n, o.before) t"
+        " WHERE {made} ORDER BY o.until, o.id)"
     )
     untouched = sql.SQL(
-        "(SELECT t.* FROM {table} t WHERE {where} AND NOT EXISTS (SELECT 1 FROM {former} f WHERE f.user_id = {owner}"
-        ' AND f."table" = {name} AND f.row = t.id::text AND f.until > {number}))'
+        "(SELECT t.* FROM {table} t WHERE {where} AND {made} AND NOT EXISTS (SELECT 1 FROM {former} f"
+        ' WHERE f.user_id = {owner} AND f."table" = {name} AND f.row = t.id::text AND f.until > {number}))'
     )
-    return [former.format(**names), untouched.format(where=where, **names)]
+    if later is None:
+        anytime = sql.SQL("TRUE")
+        return [former.format(made=anytime, **names), untouched.format(made=anytime, where=where, **names)]
+    by_then = sql.SQL("t.made_number <= {number}").format(**names)
+    afterwards = sql.SQL("(SELECT t.* FROM {table} t WHERE {where} AND t.made_number > {number} AND {later})")
+    return [
+        former.format(made=by_then, **names),
+        untouched.format(made=by_then, where=where, **names),
+        afterwards.format(where=where, later=later, **names),
+    ]
 
 
 def _setting(model: type[models.Model], parent: str, key: str, moment: Moment, *, cast: str) -> sql.Composable:

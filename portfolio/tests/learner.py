@@ -33,7 +33,6 @@ from federation.tests.factories import (
     balance,
     cash_event,
     covers,
-    make_source,
     position,
     split,
     stage,
@@ -42,7 +41,7 @@ from federation.tests.factories import (
 )
 from ingestion.adapters.base import InstrumentRef
 from ingestion.models import Content, Source
-from ingestion.services import update_source
+from ingestion.services import create_source, update_source
 from portfolio import services
 from portfolio.models import FxRate
 from stackmotive.common.problems import Conflict as Conflicting
@@ -95,7 +94,7 @@ class Learner:
     def __init__(self, user: User, random: Random) -> None:
         self.user, self.random, self.client = user, random, signed_in(user)
         self.accounts = [new_account(self.client), new_account(self.client, name="Second")]
-        self.sources = [make_source(user, kind) for kind in ("csv", "ibkr_flex")]
+        self.sources = [create_source(user=user, kind=kind, name=kind) for kind in ("csv", "ibkr_flex")]
         self.typed: list[str] = []
         self.acts: list[Callable[[dt.date], None]] = [
             self.book, self.book, self.edit, self.delete, self.receive, self.receive, self.receive, self.restate,
