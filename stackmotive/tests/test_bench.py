@@ -14,7 +14,7 @@ from ingestion.adapters.generic_transactions import GenericTransactions
 from ingestion.adapters.ibkr_flex import IbkrFlex
 from portfolio.lot_matching import match_lots
 from portfolio.lots import Entry
-from stackmotive.bench import raw_valuation
+from stackmotive.bench import growth, raw_valuation
 from stackmotive.bench.formats import flex_xml, transactions_csv
 from stackmotive.bench.generator import Answers, Ledger, generate
 from stackmotive.bench.measuring import Result
@@ -121,3 +121,10 @@ def test_both_workloads_run_to_their_end_with_right_answers(settings: Any) -> No
 )
 def test_a_goal_is_met_or_missed(result: Result, ratio: float | None, met: bool | None) -> None:
     assert (result.ratio, result.is_met) == (ratio, met)
+
+
+def test_a_daily_statement_holds_what_was_bought_in_turn() -> None:
+    told = IbkrFlex().parse(growth.statement(7, growth.FIRST_DAY, 5), ParseOptions(), no_progress)
+    assert [row.quantity for row in told.positions] == [12, 12, 12, 11, 11]
+    assert [(row.instrument.symbol, row.quantity) for row in told.transactions if row.instrument] == [("SH2", 1)]
+    assert (len(told.prices), told.problems) == (5, [])

@@ -1,4 +1,6 @@
-"""`manage.py bench import|valuation`: how long the work takes beside the limit of this machine, in one run."""
+"""`manage.py bench import|valuation|growth`: how long the work takes beside the limit of this machine, in one run, and
+what a user's year takes on disk.
+"""
 
 import os
 import subprocess
@@ -12,13 +14,15 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from stackmotive.bench import imports, valuation
+from stackmotive.bench import growth, imports, valuation
 from stackmotive.bench.generator import LAST_DAY, SIZES
+from stackmotive.bench.growth import Grown
 from stackmotive.bench.measuring import Result, WrongAnswer, machine
 
-WORKLOADS: dict[str, Callable[[str], Iterator[Result]]] = {
+WORKLOADS: dict[str, Callable[[str], Iterator[Result] | Iterator[Grown]]] = {
     "import": imports.measure,
     "valuation": valuation.measure,
+    "growth": growth.measure,
 }
 
 
@@ -27,7 +31,7 @@ class Command(BaseCommand):
     requires_system_checks = []  # of an instance that lasts a minute
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("workload", nargs="?", choices=WORKLOADS, help="both if not said")
+        parser.add_argument("workload", nargs="?", choices=WORKLOADS, help="all if not said")
         parser.add_argument("--size", choices=SIZES, default="medium")
         parser.add_argument("--here", action="store_true", help="on this instance, where the facts of the bench stay")
 
