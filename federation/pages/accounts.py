@@ -11,6 +11,7 @@ from accounts.page_access import signed_in
 from federation import selectors, services
 from federation.models import AccountLink, BrokerAccount, Decision
 from federation.pages.parts import answered, may_decide, previewed, tab
+from federation.signed_changes import signed_decision
 from stackmotive.common.limits import take_costly
 from stackmotive.common.problems import NotFound
 
@@ -51,9 +52,19 @@ def link_preview(request: HttpRequest, user: User, link_id: int) -> HttpResponse
     may_decide(user)
     take_costly(user_id=user.pk, kind="preview")
     link, account = own_link(user, link_id), chosen_account(user, request.GET.get("account", ""))
-    found = services.preview_link(user=user, source=link.source, reference=link.reference, account=account)
+    kind, keys, value = linking(link, account)
+    found = services.preview_decision(user=user, kind=kind, keys=keys, value=value)
+    change = signed_decision(user, kind=kind, keys=keys, value=value)
     fields = {"account": str(account.pk) if account else IGNORED}
-    return previewed(request, user, found, apply=reverse("link-decide", args=[link.pk]), fields=fields)
+    return previewed(request, user, found, change=change, apply=reverse("link-decide", args=[link.pk]), fields=fields)
+
+
+def linking(link: AccountLink, account: BrokerAccount | None) -> tuple[str, dict[str, list[str]], dict[str, str]]:
+    """(kind, keys, value) of the decision; None ignores the reference."""
+    keys = {"reference": [str(link.source_id), link.reference]}
+    if account is None:
+        return Decision.Kind.IGNORE, keys, {}
+    return Decision.Kind.LINK_ACCOUNT, keys, {"account": str(account.pk)}
 
 
 @require_POST
@@ -62,11 +73,10 @@ def link_decide(request: HttpRequest, user: User, link_id: int) -> HttpResponse:
     """Say which account a source means, or that its rows of that name count for none."""
     may_decide(user)
     link, account = own_link(user, link_id), chosen_account(user, request.POST.get("account", ""))
-    keys = {"reference": [str(link.source_id), link.reference]}
+    kind, keys, value = linking(link, account)
+    services.decide(user=user, kind=kind, keys=keys, value=value)
     if account is None:
-        services.decide(user=user, kind=Decision.Kind.IGNORE, keys=keys)
         return answered(request, user, "Left out", "Its rows no longer count; your figures follow in a moment.")
-    services.decide(user=user, kind=Decision.Kind.LINK_ACCOUNT, keys=keys, value={"account": str(account.pk)})
     body = f"The source's rows count for “{account.name}”; your figures follow in a moment."
     return answered(request, user, "Noted", body)
 
@@ -80,7 +90,8 @@ def merge_preview(request: HttpRequest, user: User, account_id: UUID) -> HttpRes
     take_costly(user_id=user.pk, kind="preview")
     found = services.preview_decision(user=user, kind=Decision.Kind.MERGE_ACCOUNTS, keys=keys, value=value)
     address = reverse("account-merge", args=[account_id])
-    return previewed(request, user, found, apply=address, fields={"into": value["account"]})
+    change = signed_decision(user, kind=Decision.Kind.MERGE_ACCOUNTS, keys=keys, value=value)
+    return previewed(request, user, found, change=change, apply=address, fields={"into": value["account"]})
 
 
 @require_POST

@@ -15,6 +15,7 @@ from federation.errors import UnfitDecision
 from federation.link_cards import proposal_count
 from federation.models import Conflict
 from federation.pages.parts import answered, may_decide, may_see, part_context, previewed, tab
+from federation.signed_changes import signed_decision
 from stackmotive.common.limits import take_costly
 from stackmotive.common.problems import NotFound
 
@@ -76,7 +77,9 @@ def conflict_preview(request: HttpRequest, user: User, conflict_id: UUID) -> Htt
     fields = {said["action"]: request.GET[said["action"]]}
     if request.GET.get("remember"):
         fields["remember"] = "1"
-    return previewed(request, user, found, apply=reverse("conflict-resolve", args=[conflict.pk]), fields=fields)
+    change = signed_decision(user, kind=ruling.kind, keys=ruling.keys, value=ruling.value)
+    address = reverse("conflict-resolve", args=[conflict.pk])
+    return previewed(request, user, found, change=change, apply=address, fields=fields)
 
 
 def own_conflict(user: User, conflict_id: UUID) -> Conflict:

@@ -13,6 +13,7 @@ from federation import selectors, services
 from federation.errors import UnfitDecision
 from federation.models import Decision, Instrument, InstrumentKind
 from federation.pages.parts import answered, may_decide, previewed, tab, uuid_of
+from federation.signed_changes import signed_decision
 from stackmotive.common.limits import take_costly
 from stackmotive.common.problems import Invalid, NotFound
 
@@ -75,7 +76,8 @@ def merge_preview(request: HttpRequest, user: User, instrument_id: UUID) -> Http
     keys = {"instruments": [*namings_of(into), *namings_of(instrument)]}
     found = services.preview_decision(user=user, kind=Decision.Kind.MERGE_INSTRUMENTS, keys=keys)
     address = reverse("instrument-merge", args=[instrument.pk])
-    return previewed(request, user, found, apply=address, fields={"into": str(into.pk)})
+    change = signed_decision(user, kind=Decision.Kind.MERGE_INSTRUMENTS, keys=keys)
+    return previewed(request, user, found, change=change, apply=address, fields={"into": str(into.pk)})
 
 
 @require_POST
@@ -98,7 +100,8 @@ def split_preview(request: HttpRequest, user: User, instrument_id: UUID) -> Http
     keys = {"instruments": chosen_namings(named)}
     found = services.preview_decision(user=user, kind=Decision.Kind.SPLIT_INSTRUMENT, keys=keys)
     address = reverse("instrument-split", args=[instrument.pk])
-    return previewed(request, user, found, apply=address, fields={"namings": " ".join(named)})
+    change = signed_decision(user, kind=Decision.Kind.SPLIT_INSTRUMENT, keys=keys)
+    return previewed(request, user, found, change=change, apply=address, fields={"namings": " ".join(named)})
 
 
 @require_POST

@@ -150,17 +150,22 @@ def previewed(
     user: User,
     found: services.Preview,
     *,
+    change: str,
     apply: str,
     fields: Mapping[str, str],
     target: str = "",
 ) -> HttpResponse:
-    """The panel that shows what would change and applies it. target: what the answer replaces, "" = the asked list."""
+    """The panel that shows what would change and applies it. change: the same, signed, to be told in money.
+
+    target: what the answer replaces, "" = the asked list.
+    """
     kept = {name: request.GET[name] for name in ("list", "run") if request.GET.get(name)}
     listed = kept.get("list") if kept.get("list") in PARTS else "conflicts"
     context = {
         "user": user,
         "preview": preview_card(found),
         "apply": apply,
+        "change": change if found.moves_figures else "",
         "fields": dict(fields) | ({} if target else kept),
         "target": target or f"#{listed}",
     }

@@ -16,6 +16,7 @@ from federation import services
 from federation.coverage_board import coverage_board
 from federation.errors import UnfitDecision
 from federation.pages.parts import may_decide, may_see, previewed
+from federation.signed_changes import signed_source
 from ingestion.selectors import sources
 from stackmotive.common.limits import take_costly
 from stackmotive.common.problems import NotFound
@@ -31,21 +32,24 @@ def source_preview(request: HttpRequest, user: User, source_id: UUID) -> HttpRes
     if source is None:
         raise NotFound
     fields: dict[str, str] = {}
+    values: dict[str, int | bool] = {}
     asked = request.GET.get("priority", "")
     if asked:
         if not (asked.isascii() and asked.isdigit() and len(asked) <= 4):
             raise UnfitDecision("Write a whole number from 0 to 9999.")
-        found = services.preview_source(source=source, priority=int(asked))
+        values["priority"] = int(asked)
         address, fields = "source-priority", {"priority": asked}
     elif request.GET.get("retire"):
         keeps = request.GET["retire"] == "keep"
-        found = services.preview_source(source=source, enabled=source.enabled and keeps)
+        values["enabled"] = source.enabled and keeps
         address, fields = "source-retire", {"retire": "keep" if keeps else "drop"}
     else:
-        enabled = bool(request.GET.get("enabled"))
-        found = services.preview_source(source=source, enabled=enabled)
-        address, fields = "source-enabled", {"enabled": "1"} if enabled else {}
-    return previewed(request, user, found, apply=reverse(address, args=[source.pk]), fields=fields, target="#sources")
+        values["enabled"] = bool(request.GET.get("enabled"))
+        address, fields = "source-enabled", {"enabled": "1"} if values["enabled"] else {}
+    found = services.preview_source(source=source, **values)
+    change = signed_source(user, source=source.pk, **values)
+    apply = reverse(address, args=[source.pk])
+    return previewed(request, user, found, change=change, apply=apply, fields=fields, target="#sources")
 
 
 @require_safe

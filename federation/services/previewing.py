@@ -87,6 +87,10 @@ class Preview:
     opened: list[PreviewedConflict] = field(default_factory=list)
     closed: list[PreviewedConflict] = field(default_factory=list)
 
+    @property
+    def moves_figures(self) -> bool:
+        return bool(self.added_count or self.removed_count or self.changed_count)
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
