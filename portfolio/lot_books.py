@@ -195,12 +195,12 @@ class Totals:
 class Book:
     """The open lots of one account, oldest first; all long or all short. Who changes a lot in it calls `changed`."""
 
-    __slots__ = ("_totals", "costliest", "deficit", "lots")
+    __slots__ = ("_by_cost", "_totals", "deficit", "lots")
 
     def __init__(self) -> None:
         self.lots: list[OpenLot] = []
         self.deficit = ZERO  # units that left beyond those known and that no report has explained yet
-        self.costliest: list[tuple[Decimal, OpenLot]] | None = None  # heap for HIFO; None: to be built
+        self._by_cost: list[tuple[Decimal, OpenLot]] | None = None  # heap for HIFO; None: to be built
         self._totals: Totals | None = None  # None: to be summed
 
     @property
@@ -216,7 +216,7 @@ class Book:
 
     def changed(self) -> None:
         """Lots were changed where they are: what is known of all of them together no longer holds."""
-        self.costliest = self._totals = None
+        self._by_cost = self._totals = None
 
     @property
     def is_short(self) -> bool:
@@ -234,8 +234,8 @@ class Book:
             insort(self.lots, lot)
         if self._totals is not None:
             self._totals.include(lot)
-        if self.costliest is not None:
-            heapq.heappush(self.costliest, (-_unit_cost(lot), lot))
+        if self._by_cost is not None:
+            heapq.heappush(self._by_cost, (-_unit_cost(lot), lot))
 
     def pool(self) -> None:
         """Make one lot of all."""
@@ -267,10 +267,10 @@ class Book:
         return parts, magnitude
 
     def _costliest(self) -> OpenLot:
-        if self.costliest is None:
-            self.costliest = [(-_unit_cost(lot), lot) for lot in self.lots]
-            heapq.heapify(self.costliest)
-        return self.costliest[0][1]
+        if self._by_cost is None:
+            self._by_cost = [(-_unit_cost(lot), lot) for lot in self.lots]
+            heapq.heapify(self._by_cost)
+        return self._by_cost[0][1]
 
     def _detach(self, lot: OpenLot, magnitude: Decimal, parts: list[OpenLot]) -> Decimal:
         """Move up to `magnitude` units of `lot` to `parts`; returns how many."""
@@ -289,11 +289,11 @@ class Book:
             del self.lots[-1]
         else:
             self.lots.remove(lot)
-        if self.costliest is not None:
-            if self.costliest[0][1] is lot:
-                heapq.heappop(self.costliest)
+        if self._by_cost is not None:
+            if self._by_cost[0][1] is lot:
+                heapq.heappop(self._by_cost)
             else:
-                self.costliest = None
+                self._by_cost = None
         parts.append(lot)
         return held
 

@@ -274,7 +274,7 @@ class _Work:
                 lot.cost = lot.base_cost = None
             weights = [ONE] * len(ins)
         moved: list[OpenLot] = [offshoot(lot, allocation) for lot in book.lots]
-        book.costliest = None
+        book.changed()
         ratio = event.terms.ratio if event.terms else None
         for (instrument, entry), parts in zip(ins, divided(moved, weights), strict=True):
             quantity = entry.quantity or ZERO
