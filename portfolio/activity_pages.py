@@ -5,6 +5,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.contrib import messages
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
 from django.urls import URLPattern, URLResolver, path, reverse
@@ -151,7 +152,7 @@ def actions_page(request: HttpRequest, user: User) -> HttpResponse:
     context |= {
         "actions": action_lines(user),
         "kinds": [(str(kind), words) for kind, words in ACTION_WORDS.items()],
-        "instruments": truth.own_instruments(user).prefetch_related(None),
+        "instruments": known_instruments(user),
         "currencies": sorted(ISO_4217),
         "form": request.POST,
     }
@@ -196,12 +197,18 @@ def stated_number(texts: dict[str, str], name: str, words: str) -> Decimal | Non
         raise Invalid(f"Write the {words} as a number such as 2 or 0.5.") from exc
 
 
+def known_instruments(user: User) -> QuerySet[Instrument]:
+    """The user's own, and those of the catalog that their ledger speaks of."""
+    held = truth.ledger(user).order_by().values("instrument")
+    return truth.instruments(user).filter(Q(user=user) | Q(pk__in=held))
+
+
 def named_instrument(user: User, asked: str) -> Instrument | None:
     """Raises Invalid for what is none of the user's."""
     if not asked:
         return None
     pk = uuid_or_none(asked)
-    found = truth.own_instruments(user).filter(pk=pk).first() if pk else None
+    found = known_instruments(user).filter(pk=pk).first() if pk else None
     if found is None:
         raise Invalid("Choose one of your instruments.")
     return found

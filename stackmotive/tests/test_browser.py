@@ -181,30 +181,26 @@ def test_an_open_page_follows_what_changes_elsewhere(watched: Watched, browser: 
 
 
 def test_second_source_of_an_account_shows_what_differed_who_won_and_why(
-    watched: Watched, browser: Browser, instance: Instance, tmp_path: Path
+    watched: Watched, instance: Instance, tmp_path: Path
 ) -> None:
+    """As a new user meets it: all of it stands on the page of the import, without a manual."""
     page = watched.page
-    api = browser.new_context(base_url=instance.url).request
-    tokens = api.post("/api/auth/token/", data={"email": EMAIL, "password": PASSWORD}).json()
-    made = api.post(
-        "/api/ingestion/sources/",
-        headers={"Authorization": f"Bearer {tokens['access']}"},
-        data={"kind": "csv", "name": "My own list"},
-    )
-    assert made.status == 201, made.text()
     own_list = tmp_path / "own-list.csv"
     own_list.write_text(
         FILE.replace("ten", "1").replace("Savings", "Notebook").replace("sell,ACME,4,120", "sell,ACME,4,120.3")
     )
     page.goto(f"{instance.url}/import/")
-    page.get_by_label("Source", exact=True).select_option(label="My own list")
     page.locator("input[type=file]").set_input_files(own_list)
-    expect(page.locator("#preview")).to_contain_text("4 new")
+    expect(page.locator("#preview")).to_contain_text("If somebody else made it, say so above")
+    page.get_by_label("Who made the file").select_option("new")
+    page.get_by_label("What to call them").fill("My own list")
+    page.keyboard.press("Tab")
+    expect(page.locator("#preview")).to_contain_text("It goes to “My own list”.")
+    accessible(page)
     page.get_by_role("button", name="Import", exact=True).click()
-    expect(page.get_by_role("link", name="See the portfolio")).to_be_visible(timeout=20_000)
 
-    page.goto(f"{instance.url}/reconciliation/")
     expect(page.get_by_role("heading", name="The same account?")).to_be_visible(timeout=20_000)
+    expect(page.locator("#found")).to_contain_text("of “Notebook” are in “Savings” too.")
     accessible(page)
     page.get_by_role("button", name="They are the same account").click()
     expect(page.get_by_label("What would change")).to_contain_text("Notebook")
@@ -218,12 +214,22 @@ def test_second_source_of_an_account_shows_what_differed_who_won_and_why(
     accessible(page)
 
     conflict.get_by_role("button", name=f"Believe {loser}").click()
-    expect(page.get_by_label("What would change")).to_contain_text("1 row changes")
-    page.get_by_role("button", name="Apply").click()
+    preview = page.get_by_label("What would change")
+    expect(preview).to_contain_text("1 row changes")
+    expect(preview.locator(".moves").first).to_contain_text("$120.30")
+    expect(preview.locator(".money")).to_contain_text("Realized gain", timeout=20_000)
+    expect(preview.locator(".money")).to_contain_text("$1.20")  # four units, each 0.30 dearer
+    accessible(page)
+    preview.get_by_role("button", name="Apply").click()
     expect(conflict).to_contain_text(f"You decided to believe “{loser}”.")
     expect(page.locator("#toasts")).to_contain_text("Your word counts")
-    conflict.get_by_role("button", name="Undo").click()
+
+    page.goto(f"{instance.url}/reconciliation/decisions/")
+    page.get_by_role("button", name=f"Undo: Believe {loser}").click()
+    expect(page.locator("details", has_text="Taken back")).to_be_visible()
+    page.goto(f"{instance.url}/reconciliation/")
     expect(conflict.locator("li.won .clip")).to_have_text(winner)
+    expect(conflict).to_contain_text("What you said before")
 
 
 def test_holding_says_where_it_comes_from_in_a_drawer(watched: Watched, instance: Instance) -> None:
@@ -241,7 +247,23 @@ def test_holding_says_where_it_comes_from_in_a_drawer(watched: Watched, instance
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/holdings/", "/import/", "/reconciliation/", "/sources/", "/findings/", "/holdings/add/"]
+    "path",
+    [
+        "/",
+        "/holdings/",
+        "/holdings/add/",
+        "/transactions/",
+        "/transfers/",
+        "/corporate-actions/",
+        "/import/",
+        "/reconciliation/",
+        "/reconciliation/accounts/",
+        "/reconciliation/instruments/",
+        "/reconciliation/decisions/",
+        "/sources/",
+        "/sources/add/?kind=csv",
+        "/findings/",
+    ],
 )
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pages_fit_a_phone_and_pass_the_accessibility_rules(
