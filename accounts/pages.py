@@ -4,7 +4,9 @@ from zoneinfo import available_timezones
 
 from django.conf import settings
 from django.contrib.auth import authenticate, login, logout
+from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import URLPattern, URLResolver, path
@@ -14,9 +16,10 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.authentication import browser_session
-from accounts.errors import SetupEnded
+from accounts.errors import SetupEnded, SignupClosed
 from accounts.first_user import create_first_user, setup_is_open
 from accounts.models import User
+from accounts.services import LONGEST_PASSWORD, normalized_email, register
 from stackmotive.common.currencies import ISO_4217
 from stackmotive.common.problems import TooManyRequests
 
@@ -37,7 +40,7 @@ def log_in(request: HttpRequest) -> HttpResponse:
         onward = safe_next(request, request.GET.get("next", ""))
         if browser_session(request):
             return HttpResponseRedirect(onward)
-        return render(request, "accounts/login.html", {"next": onward})
+        return render(request, "accounts/login.html", {"next": onward, "may_register": settings.SIGNUP_OPEN})
     onward, email = safe_next(request, request.POST.get("next", "")), request.POST.get("email", "")
     context = {
         "next": onward,
@@ -54,6 +57,27 @@ def log_in(request: HttpRequest) -> HttpResponse:
         return render(request, "accounts/login.html", context, status=401)
     login(request, user)
     return HttpResponseRedirect(onward)
+
+
+@never_cache
+@sensitive_post_parameters("password")
+@require_http_methods(["GET", "HEAD", "POST"])
+def sign_up(request: HttpRequest) -> HttpResponse:
+    """Ask for an account. The answer is the same whether or not the e-mail is known."""
+    if not settings.SIGNUP_OPEN:
+        raise SignupClosed("Ask the person who runs this instance for an account.")
+    if request.method != "POST":
+        return render(request, "accounts/register.html")
+    email, password = request.POST.get("email", ""), request.POST.get("password", "")
+    try:
+        validate_email(email)
+        if len(password) > LONGEST_PASSWORD:
+            raise ValidationError(f"A password has at most {LONGEST_PASSWORD} characters.")
+        validate_password(password, User(email=normalized_email(email)))
+    except ValidationError as exc:
+        return render(request, "accounts/register.html", {"email": email[:254], "errors": exc.messages}, status=400)
+    register(email=email, password=password)
+    return render(request, "accounts/login.html", {"email": email, "note": "Your account is ready. Log in with it."})
 
 
 @require_POST
@@ -114,6 +138,7 @@ def chosen_wrongly(form: dict[str, str]) -> list[str]:
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("login/", log_in, name="login"),
+    path("register/", sign_up, name="sign-up"),
     path("logout/", log_out, name="logout"),
     path("setup/<str:token>/", set_up, name="setup"),
 ]

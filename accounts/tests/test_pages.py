@@ -1,4 +1,5 @@
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import time_machine
@@ -121,4 +122,30 @@ def test_set_up_says_what_is_wrong_and_makes_nobody(client: Client, wrong: dict[
     answer = client.post(setup_link(), OWNER_FORM | wrong)
     assert answer.status_code == 400
     assert says in answer.content.decode()
+    assert User.objects.count() == 0
+
+
+def test_account_is_made_in_the_browser_and_logs_in(client: Client, owner: User) -> None:
+    assert "Make an account" in client.get("/login/").content.decode()
+    for email in ("new@example.org", owner.email):  # the answer does not tell which was known
+        answer = client.post("/register/", {"email": email, "password": PASSWORD + " 2"})
+        assert (answer.status_code, "Your account is ready" in answer.content.decode()) == (200, True)
+    assert User.objects.count() == 2
+    assert client.post("/login/", {"email": "new@example.org", "password": PASSWORD + " 2"}).status_code == 302
+    assert client.post("/login/", {"email": owner.email, "password": PASSWORD + " 2"}).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "form", [{"email": "x", "password": PASSWORD}, {"email": "a@example.org", "password": "short"}]
+)
+def test_account_that_cannot_be_made_says_why(client: Client, form: dict[str, str]) -> None:
+    answer = client.post("/register/", form)
+    assert (answer.status_code, 'role="alert"' in answer.content.decode()) == (400, True)
+    assert User.objects.count() == 0
+
+
+def test_closed_installation_offers_no_account(client: Client, settings: Any) -> None:
+    settings.SIGNUP_OPEN = False
+    assert "Make an account" not in client.get("/login/").content.decode()
+    assert client.post("/register/", {"email": "a@example.org", "password": PASSWORD}).status_code == 403
     assert User.objects.count() == 0
