@@ -176,6 +176,19 @@ def transfer(owner: "User") -> Mapping[str, str]:
     return {"id": str(TransferLink.objects.filter(user=owner).latest("arrived_on").pk)}
 
 
+def priced_instrument(owner: "User") -> Mapping[str, str]:
+    import datetime as dt
+    from decimal import Decimal
+
+    from federation.models import Instrument, Listing
+    from portfolio.services import OwnPrice, record_prices
+
+    about = Instrument.objects.create(user=owner, symbol="PRICED")
+    listing = Listing.objects.create(instrument=about, currency="USD")
+    record_prices(user_id=owner.pk, prices=[OwnPrice(listing.pk, dt.date(2024, 1, 2), Decimal(5))])
+    return {"id": str(about.pk)}
+
+
 def instrument_note(owner: "User") -> Mapping[str, str]:
     from federation.models import Instrument
     from portfolio.models import InstrumentNote
@@ -219,6 +232,7 @@ OWNED: dict[str, Maker] = {
     "/api/portfolio/corporate-actions/{id}/": corporate_action,
     "/api/portfolio/findings/{id}/": finding,
     "/api/portfolio/instruments/{id}/": instrument,
+    "/api/portfolio/instruments/{id}/price/": priced_instrument,
     "/api/portfolio/instruments/{instrument}/notes/": noted_instrument,
     "/api/portfolio/instruments/{instrument}/notes/{id}/": instrument_note,
     "/api/portfolio/known-answers/{id}/": known_answer,
