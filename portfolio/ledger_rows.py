@@ -17,6 +17,7 @@ from uuid import UUID
 from federation import opening_lots
 from portfolio.lots import ZERO, Entry
 from stackmotive.common.currencies import ISO_4217
+from stackmotive.common.money import to_recorded
 
 TRADES: Final = frozenset({"buy", "sell"})
 # Units or money that come from or go to outside. Between two accounts of the user they are paired by their group.
@@ -145,10 +146,17 @@ class Flows:
 
 
 def account_flows(
-    rows: Iterable[LedgerRow], *, base: str, rate_on: RateOn, payments: Collection[UUID] = frozenset()
+    rows: Iterable[LedgerRow],
+    *,
+    base: str,
+    rate_on: RateOn,
+    payments: Collection[UUID] = frozenset(),
+    into: Flows | None = None,
 ) -> Flows:
-    """Money and units that the rows of accounts move, in base currency. payments: rows that the user called so."""
-    flows = Flows()
+    """Money and units that the rows of accounts move, in base currency. payments: rows that the user called so. into:
+    what other rows moved, to which these are added.
+    """
+    flows = Flows() if into is None else into
     for row in rows:
         _add_row(flows, row, base, rate_on, is_payment=row.id in payments)
     return flows
@@ -186,7 +194,7 @@ def _add_row(flows: Flows, row: LedgerRow, base: str, rate_on: RateOn, *, is_pay
     if row.is_tracked:
         for currency, amount in moves.items():
             cash = Holding(row.account, None, currency)
-            flows.cash[cash][day] += amount
+            flows.cash[cash][day] += to_recorded(amount)  # so that a balance goes on from a stored one
             money = in_base(amount, currency)
             if is_border and not (held and row.quantity):
                 gross = amount

@@ -15,7 +15,7 @@ from portfolio.ledger_rows import Flows, LedgerRow, account_flows
 from portfolio.models import FigureState
 from portfolio.selectors.rates import rate_table
 from portfolio.selectors.scope import Exchange, Standing
-from portfolio.services.figures import read_ledger
+from portfolio.services.reading import read_ledger
 from portfolio.services.touched import find_touched
 
 

@@ -12,9 +12,10 @@ from uuid import UUID
 import numpy as np
 
 from portfolio.ledger_rows import FlowKind, Holding
-from portfolio.models import Position, ValueSeries
-from portfolio.series import Floats, unpack
-from portfolio.services.figures import Figures
+from portfolio.models import Position
+from portfolio.series import Floats
+from portfolio.services.drafts import Figures
+from portfolio.services.stored_series import stored_values
 from portfolio.services.transit import in_transit
 from stackmotive.common.money import MONEY_QUANTUM
 
@@ -44,29 +45,30 @@ class Day:
 
 
 def daily_values(figures: Figures) -> Iterator[Day]:
-    """All days of the touched accounts, in Decimal; today's value is the sum of its rounded parts."""
-    for account, members in sorted(_members(figures).items()):
-        yield from _account_days(figures, account, members)
+    """The computed days of accounts, in Decimal; today's value is the sum of its rounded parts."""
+    lines: dict[UUID, list[Holding]] = defaultdict(list)
+    for holding in figures.lines:
+        lines[holding.account].append(holding)
+    for account in sorted(figures.touched.since):
+        members = _members(figures, account, lines[account])
+        if members:
+            yield from _account_days(figures, account, members, lines[account])
 
 
-def _members(figures: Figures) -> dict[UUID, list[Member]]:
-    """By account, in one order whether computed or stored, so that doubles add up to the same."""
-    members: dict[UUID, list[Member]] = defaultdict(list)
-    for holding, series in figures.series.items():
-        if figures.touched.is_all or holding.account in figures.touched.accounts:
-            members[holding.account].append(Member(holding, series.first_day, series.value))
+def _members(figures: Figures, account: UUID, lines: list[Holding]) -> list[Member]:
+    """In one order whether computed or stored, so that doubles add up to the same."""
+    since = figures.starts(account)
+    members = []
+    for holding in lines:
+        series = figures.series[holding]
+        skipped = max((since - series.first_day).days, 0)
+        members.append(Member(holding, series.first_day + dt.timedelta(days=skipped), series.value[skipped:]))
     if not figures.touched.is_all:
-        stored = ValueSeries.objects.filter(user=figures.user, account__in=figures.touched.accounts)
-        for row in stored.exclude(instrument=None).only("account_id", "instrument_id", "first_day", "value"):
-            if row.instrument_id not in figures.touched.instruments:
-                holding = Holding(row.account_id, row.instrument_id)
-                members[row.account_id].append(Member(holding, row.first_day, unpack(row.value)))
-    for found in members.values():
-        found.sort(key=lambda one: (str(one.holding.instrument or ""), one.holding.currency))
-    return members
+        members += [Member(*stored) for stored in stored_values(figures, account)]
+    return sorted(members, key=lambda one: (str(one.holding.instrument or ""), one.holding.currency))
 
 
-def _account_days(figures: Figures, account: UUID, members: list[Member]) -> Iterator[Day]:
+def _account_days(figures: Figures, account: UUID, members: list[Member], lines: list[Holding]) -> Iterator[Day]:
     first = min(member.first_day for member in members)
     days = (figures.today - first).days + 1
     value, cash, size = np.zeros(days), np.zeros(days), np.zeros(days)
@@ -80,7 +82,7 @@ def _account_days(figures: Figures, account: UUID, members: list[Member]) -> Ite
             cash[start:] += known
         unknown[start:] += np.isnan(member.value)
     flows, transit = _flows(figures, account), in_transit(figures, account)
-    exact = _todays_value(figures, account)
+    exact = _todays_value(figures, account, lines)
     values, cashes = value.tolist(), cash.tolist()
     nothing: dict[str, Decimal] = {}
     for place in range(days):
@@ -118,11 +120,11 @@ def _flows(figures: Figures, account: UUID) -> dict[dt.date, dict[str, Decimal]]
     return flows
 
 
-def _todays_value(figures: Figures, account: UUID) -> Decimal:
+def _todays_value(figures: Figures, account: UUID, lines: list[Holding]) -> Decimal:
     """The sum of what positions and balances show."""
     total = ZERO
-    for holding, line in figures.lines.items():
-        worth = figures.worth(line) if holding.account == account else None
+    for holding in lines:
+        worth = figures.worth(figures.lines[holding])
         if worth is not None:
             total += worth.quantize(MONEY_QUANTUM, rounding=ROUND_HALF_EVEN)
     if not figures.touched.is_all:

@@ -6,6 +6,8 @@ from typing import Any
 from django.db import connection, models
 from psycopg import sql
 
+Scope = tuple[str, Sequence[Any]]  # a condition on the columns of `t`, and its values
+
 
 def diff_write(
     model: type[models.Model],
@@ -13,9 +15,9 @@ def diff_write(
     columns: Sequence[str],
     key: Sequence[str],
     rows: Iterable[Sequence[Any]],
-    scope: tuple[str, Sequence[Any]],
+    scope: Scope,
 ) -> int:
-    """Make the rows of `scope` (a condition on the columns of `t`, and its values) equal to `rows`; how many changed.
+    """Make the rows of `scope` equal to `rows`; how many changed.
 
     columns: database columns of each row, in order. key: those of them that identify a row, never null.
     """
@@ -81,7 +83,7 @@ def diff_write(
     return changed
 
 
-def _any_stored(model: type[models.Model], scope: tuple[str, Sequence[Any]]) -> bool:
+def _any_stored(model: type[models.Model], scope: Scope) -> bool:
     statement = sql.SQL("SELECT EXISTS (SELECT 1 FROM {} t WHERE {})").format(
         sql.Identifier(model._meta.db_table), sql.SQL(scope[0])
     )

@@ -23,7 +23,8 @@ from notifications import push
 from portfolio.models import (
     FigureState,
 )
-from portfolio.services.figures import Figures, compute
+from portfolio.services.drafts import Figures
+from portfolio.services.figures import compute
 from portfolio.services.findings import write_findings
 from portfolio.services.marks import derive_broker_marks
 from portfolio.services.touched import find_touched
@@ -102,7 +103,13 @@ def refresh_once(*, user_id: UUID, everything: bool = False) -> tuple[dt.date | 
             write_findings(user=user, today=today)
             FigureState.objects.filter(pk=user_id).update(facts_number=state.facts_version)
         return None, 0, False
-    touched = find_touched(user=user, today=today, done=done, everything=everything)
+    touched = find_touched(
+        user=user,
+        today=today,
+        done=done,
+        everything=everything,
+        versions=(state.valued_version, state.ledger_version),
+    )
     figures = compute(user=user, today=today, touched=touched)
     write(figures)
     write_findings(user=user, today=today)
@@ -114,7 +121,7 @@ def refresh_once(*, user_id: UUID, everything: bool = False) -> tuple[dt.date | 
         inputs=touched.inputs | {"unvalued": _unvalued(figures)},
     )
     version = state.ledger_version
-    if done.market_number < market and (touched.accounts or touched.instruments):
+    if done.market_number < market and (touched.is_all or touched.since or touched.instruments):
         version = take_market_version(user_id=user_id, read=version, market_number=market) or version
     LedgerState.objects.filter(pk=user_id).update(valued_version=version, market_version=market)
     # Whatever became dirty while this ran stays so.

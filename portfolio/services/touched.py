@@ -1,7 +1,8 @@
-"""Which holdings and accounts have other inputs than when their figures were last computed.
+"""Which holdings and accounts have other inputs than when their figures were last computed, and since when.
 
-Each holding and account keeps a digest of everything its figures rest on: ledger rows, prices, reports, pairings. What
-all rest on (the day, the currency, rates, account settings) is one stamp: when it changes, all is computed again.
+A digest is kept of everything that figures rest on: ledger rows of each holding, prices, reports, pairings. What all rest
+on (the day, the currency, rates, account settings) is one stamp: when it changes, all is computed again. Where versions
+of the ledger tell which holdings they changed, its rows are not read to find that out.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -18,32 +19,33 @@ from django.db import connection
 from django.db.models import Count, Max
 
 from accounts.models import User
-from federation.models import AccountSetting, BrokerAccount, Transaction, TransferLink
+from federation.models import AccountSetting, BrokerAccount, LedgerVersion, Transaction, TransferLink
 from federation.selectors import unexplained
-from portfolio.ledger_rows import BORDER
 from portfolio.lot_events import Terms
-from portfolio.models import BrokerRate, FigureState, FxRate, ValueSeries
+from portfolio.models import BrokerRate, FigureState, FxRate
 from portfolio.selectors.actions import action_terms, tied_instruments
 from portfolio.selectors.prices import uses_trade_prices
 from portfolio.selectors.rates import shared_rates_number
 from stackmotive.common.currencies import ISO_4217
 
-RULES = 3  # grows when the same inputs give other figures
+RULES = 4  # grows when the same inputs give other figures
 
 LEDGER = """
-SELECT instrument_id, account_id, GROUPING(instrument_id) = 0, count(*), sum(hashtextextended(t::text, 0))
-FROM federation_transaction t WHERE user_id = %(user)s AND trade_date <= %(until)s
-GROUP BY GROUPING SETS ((instrument_id), (account_id))
+SELECT account_id, instrument_id, count(*), sum(hashtextextended(t::text, 0))
+FROM federation_transaction t WHERE user_id = %(user)s AND trade_date <= %(until)s AND {which}
+GROUP BY account_id, instrument_id
 """
 QUOTES = """
-SELECT i.id, i.kind, i.multiplier,
-  string_agg(concat_ws(':', l.id, l.currency, l.quote_unit, s.id, s.number), ',' ORDER BY l.id, s.id)
+SELECT i.id, hashtextextended(concat_ws(' ', i.kind, i.multiplier,
+  string_agg(concat_ws(':', l.id, l.currency, l.quote_unit, s.id, s.number), ',' ORDER BY l.id, s.id)), 0)
 FROM federation_instrument i
 LEFT JOIN federation_listing l ON l.instrument_id = i.id
 LEFT JOIN portfolio_priceseries s ON s.listing_id = l.id AND (s.user_id IS NULL OR s.user_id = %(user)s)
 WHERE i.id = ANY(%(instruments)s)
 GROUP BY i.id
 """
+EVER = dt.date.min
+NOBODY = UUID(int=0)  # the account of what ties an instrument in all accounts
 
 Tied = tuple[UUID, UUID, UUID | None, str]  # a row, its account and instrument, and what it is tied to
 
@@ -52,64 +54,116 @@ Tied = tuple[UUID, UUID, UUID | None, str]  # a row, its account and instrument,
 class Touched:
     """What a refresh computes. is_all: everything the user has. paired: legs whose transfer has its other leg too.
 
-    Accounts come with all their rows; instruments with their rows in all accounts. inputs: to be kept once written.
+    since: account -> the first of its days to be computed; EVER for all of them. Accounts come with all their rows of
+    those days; instruments with their rows in all accounts. inputs: to be kept once written.
     """
 
     is_all: bool
-    accounts: frozenset[UUID]
+    since: Mapping[UUID, dt.date]
     instruments: frozenset[UUID]
     paired: Mapping[UUID, str]  # leg -> what its transfer's legs have in common
     beyond: Mapping[UUID, str] = field(default_factory=dict)  # leg without a partner -> income or payment
     until: Mapping[UUID, dt.date] = field(default_factory=dict)  # leg of a linked transfer -> day of its last leg
+    tied: Mapping[UUID, set[UUID]] = field(default_factory=dict)  # instruments that share lots by corporate actions
     inputs: dict[str, Any] = field(default_factory=dict)
 
     def has(self, *, account: UUID, instrument: UUID | None) -> bool:
         """Whether a line is computed: a holding by its instrument, cash by its account."""
-        return self.is_all or (account in self.accounts if instrument is None else instrument in self.instruments)
+        return self.is_all or (account in self.since if instrument is None else instrument in self.instruments)
 
 
-def find_touched(*, user: User, today: dt.date, done: FigureState, everything: bool = False) -> Touched:
-    """Compare the inputs of now with those that the stored figures were computed from."""
-    paired = _paired(user.pk, today)
-    beyond, terms = _beyond(user.pk), action_terms(user=user)
+def find_touched(
+    *,
+    user: User,
+    today: dt.date,
+    done: FigureState,
+    everything: bool = False,
+    versions: tuple[int, int] = (0, 0),
+) -> Touched:
+    """Compare the inputs of now with those that the stored figures were computed from.
+
+    versions: of the ledger, the one that those figures include and the one of now.
+    """
+    paired, beyond, terms = _paired(user.pk, today), _beyond(user.pk), action_terms(user=user)
     until = _until(user.pk, today)
     dated = [(pk, account, instrument, f"{tie} {until.get(pk)}") for pk, account, instrument, tie in paired]
-    instruments, accounts = _digests(user, today, [*dated, *beyond], terms)
-    stamp = _stamp(user, today)
-    known = done.inputs
-    inputs = {
-        "stamp": stamp,
-        "instruments": {str(pk): digest for pk, digest in instruments.items()},
-        "accounts": {str(pk): digest for pk, digest in accounts.items()},
-        "unvalued": known.get("unvalued", []),
-    }
     legs = {pk: link for pk, _account, _instrument, link in paired}
     meanings = {pk: meaning for pk, _account, _instrument, meaning in beyond}
-    if everything or known.get("stamp") != stamp or _pays_fees_in_coins(user.pk):
-        return Touched(True, frozenset(accounts), frozenset(instruments), legs, meanings, until, inputs)
-    tied = tied_instruments(user.pk, terms)
-    changed = _with_tied(_changed(known["instruments"], inputs["instruments"]), tied)
-    touched = _changed(known["accounts"], inputs["accounts"])
-    rows = Transaction.objects.filter(user=user, trade_date__lte=today)
-    stored = ValueSeries.objects.filter(user=user)
-    touched |= set(rows.filter(instrument__in=changed).values_list("account_id", flat=True))
-    touched |= set(stored.filter(instrument__in=changed).values_list("account_id", flat=True))
-    # Flows in kind and holdings without a value enter their account's days beyond what is stored of them.
-    in_kind = rows.filter(account__in=touched, instrument__isnull=False, kind__in=[*BORDER, "reward"])
-    changed |= {pk for pk in in_kind.values_list("instrument_id", flat=True) if pk}
-    unvalued = stored.filter(account__in=touched, instrument__in=known.get("unvalued", []))
-    changed |= {pk for pk in unvalued.values_list("instrument_id", flat=True) if pk}
-    changed = _with_tied(changed, tied)
-    return Touched(False, frozenset(touched), frozenset(changed), legs, meanings, until, inputs)
+    known = done.inputs
+    inputs: dict[str, Any] = {
+        "stamp": _stamp(user, today),
+        "ties": _ties([*dated, *beyond], terms),
+        "reports": _reports(user),
+        "unvalued": known.get("unvalued", []),
+    }
+    is_known = not everything and known.get("stamp") == inputs["stamp"]
+    told = _told(user, versions, today) if is_known and known["ties"] == inputs["ties"] else None
+    if told is not None:
+        since, instruments = told
+        inputs["ledger"] = _ledger_now(user, today, known["ledger"], since, instruments)
+    else:
+        inputs["ledger"] = _ledger(user, today, "TRUE")
+    inputs["quotes"] = _quotes(user, inputs["ledger"])
+    coins = known.get("coins", False) if told is not None else _pays_fees_in_coins(user.pk)
+    inputs["coins"] = coins
+    if not is_known or coins:
+        everyone = dict.fromkeys(BrokerAccount.objects.filter(user=user).values_list("pk", flat=True), EVER)
+        return Touched(True, everyone, frozenset(), legs, meanings, until, {}, inputs)
+    if told is None:
+        since, instruments = _changed_rows(known, inputs)
+    instruments |= {UUID(key) for key in _changed(known["quotes"], inputs["quotes"])}
+    for key in _changed(known["reports"], inputs["reports"]):
+        account, instrument = _place(key)
+        if instrument is not None:
+            instruments.add(instrument)
+        else:
+            since[account] = min(today, since.get(account, today))
+    return Touched(
+        False, since, frozenset(instruments), legs, meanings, until, tied_instruments(user.pk, terms), inputs
+    )
 
 
-def _changed(known: dict[str, str], found: dict[str, str]) -> set[UUID]:
-    return {UUID(key) for key in known.keys() | found.keys() if known.get(key) != found.get(key)}
+def _told(user: User, versions: tuple[int, int], today: dt.date) -> tuple[dict[UUID, dt.date], set[UUID]] | None:
+    """Accounts with their first day, and instruments, as the versions in between name them; None where one does not."""
+    before, now = versions
+    told = list(
+        LedgerVersion.objects.filter(user=user, number__gt=before, number__lte=now).values_list("touched", flat=True)
+    )
+    if not before or len(told) != now - before or any(places is None for places in told):
+        return None
+    since: dict[UUID, dt.date] = {}
+    instruments: set[UUID] = set()
+    for account, instrument, codes, day in (place for places in told for place in places or ()):
+        if any(code not in ISO_4217 for code in codes):
+            return None  # a fee in units ties it to rows of others
+        first = dt.date.fromisoformat(day)
+        if first <= today:
+            since[UUID(account)] = min(first, since.get(UUID(account), first))
+            if instrument:
+                instruments.add(UUID(instrument))
+    return since, instruments
 
 
-def _with_tied(instruments: set[UUID], tied: Mapping[UUID, set[UUID]]) -> set[UUID]:
-    """With the instruments that share lots with them by a corporate action."""
-    return instruments.union(*(tied.get(one, ()) for one in instruments))
+def _changed_rows(known: dict[str, Any], inputs: dict[str, Any]) -> tuple[dict[UUID, dt.date], set[UUID]]:
+    """The same by digests, which tell no day."""
+    since: dict[UUID, dt.date] = {}
+    instruments: set[UUID] = set()
+    for key in _changed(known["ledger"], inputs["ledger"]) | _changed(known["ties"], inputs["ties"]):
+        account, instrument = _place(key)
+        since[account] = EVER
+        if instrument is not None:
+            instruments.add(instrument)
+    return since, instruments
+
+
+def _place(key: str) -> tuple[UUID, UUID | None]:
+    """Account and instrument of `account:instrument`, or of `account:` and a currency."""
+    account, _, name = key.partition(":")
+    return UUID(account), UUID(name) if len(name) > 3 else None
+
+
+def _changed(known: Mapping[str, object], found: Mapping[str, object]) -> set[str]:
+    return {key for key in known.keys() | found.keys() if known.get(key) != found.get(key)}
 
 
 def _stamp(user: User, today: dt.date) -> str:
@@ -128,39 +182,57 @@ def _stamp(user: User, today: dt.date) -> str:
     )  # fmt: skip
 
 
-def _digests(
-    user: User, today: dt.date, paired: Iterable[Tied], terms: Iterable[Terms]
-) -> tuple[dict[UUID, str], dict[UUID, str]]:
-    parts: dict[tuple[str, UUID], list[object]] = defaultdict(list)
+def _ledger(user: User, today: dt.date, which: str, **values: list[UUID]) -> dict[str, str]:
+    """Of each holding, and of each account's rows without one, how many rows it has and a digest of them."""
     with connection.cursor() as cursor:
-        cursor.execute(LEDGER, {"user": user.pk, "until": today})
-        for instrument, account, is_instrument, *sums in cursor.fetchall():
-            if is_instrument and instrument is not None:
-                parts["instrument", instrument].append(sums)
-            elif not is_instrument:
-                parts["account", account].append(sums)
-        held = [pk for kind, pk in parts if kind == "instrument"]
-        cursor.execute(QUOTES, {"user": user.pk, "instruments": held})
-        for instrument, *quotes in cursor.fetchall():
-            parts["instrument", instrument].append(quotes)
-    for leg, account, leg_of, tie in sorted(paired, key=lambda one: (one[0], one[3])):
-        parts["account", account].append((leg, tie))
-        if leg_of is not None:
-            parts["instrument", leg_of].append((leg, tie))
+        cursor.execute(LEDGER.format(which=which), {"user": user.pk, "until": today, **values})
+        return {f"{account}:{instrument or ''}": f"{count}:{total}" for account, instrument, count, total in cursor}
+
+
+def _ledger_now(
+    user: User,
+    today: dt.date,
+    known: Mapping[str, str],
+    since: Mapping[UUID, dt.date],
+    instruments: Collection[UUID],
+) -> dict[str, str]:
+    """The digests that are known, with those of what changed anew."""
+    which = "(instrument_id = ANY(%(instruments)s) OR account_id = ANY(%(accounts)s) AND instrument_id IS NULL)"
+    found = _ledger(user, today, which, instruments=list(instruments), accounts=list(since))
+    names = {str(one) for one in instruments}
+    accounts = {f"{account}:" for account in since}
+    return {
+        key: digest for key, digest in known.items() if key not in accounts and key.partition(":")[2] not in names
+    } | found
+
+
+def _quotes(user: User, ledger: Iterable[str]) -> dict[str, int]:
+    """Of each instrument in the ledger, a digest of how it is quoted."""
+    held = {name for name in (key.partition(":")[2] for key in ledger) if name}
+    with connection.cursor() as cursor:
+        cursor.execute(QUOTES, {"user": user.pk, "instruments": [UUID(name) for name in held]})
+        return {str(instrument): digest for instrument, digest in cursor}
+
+
+def _ties(legs: Iterable[Tied], terms: Iterable[Terms]) -> dict[str, str]:
+    """Of each holding, a digest of what ties its rows to others."""
+    parts: dict[str, list[object]] = defaultdict(list)
+    for leg, account, instrument, tie in sorted(legs, key=lambda one: (one[0], one[3])):
+        parts[f"{account}:{instrument or ''}"].append((leg, tie))
     for one in terms:
         for named in filter(None, (one.instrument, one.new_instrument)):
-            if ("instrument", UUID(named)) in parts:
-                parts["instrument", UUID(named)].append(one)
-    for report in sorted(unexplained(user), key=lambda one: (one.account, str(one.key))):
-        told = (report.account, report.key.currency, report.quantity.normalize(), report.reported_as_of)
-        place = ("instrument", report.key.instrument) if report.key.instrument else ("account", report.account)
-        if place in parts:
-            parts[place].append(told)
-    digests = {place: _digest(values) for place, values in parts.items()}
-    return (
-        {pk: digest for (kind, pk), digest in digests.items() if kind == "instrument"},
-        {pk: digest for (kind, pk), digest in digests.items() if kind == "account"},
-    )
+            parts[f"{NOBODY}:{named}"].append(one)
+    return {key: _digest(values) for key, values in parts.items()}
+
+
+def _reports(user: User) -> dict[str, str]:
+    """Of each holding and balance that reports speak of, a digest of what no transaction explains."""
+    return {
+        f"{report.account}:{report.key.instrument or report.key.currency}": _digest(
+            [report.quantity.normalize(), report.reported_as_of]
+        )
+        for report in unexplained(user)
+    }
 
 
 def _digest(values: Iterable[object]) -> str:

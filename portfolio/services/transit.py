@@ -16,7 +16,7 @@ from uuid import UUID
 import numpy as np
 
 from portfolio.ledger_rows import Holding, LedgerRow, cash_moves
-from portfolio.services.figures import Figures
+from portfolio.services.drafts import Figures
 
 ONE_DAY = dt.timedelta(days=1)
 

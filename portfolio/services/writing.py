@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterator
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -10,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
+from django.db.models import Q
 
 from portfolio.derived_ids import derived_id, derived_uuid
 from portfolio.ledger_rows import Holding
@@ -17,10 +17,10 @@ from portfolio.lots import Amounts, Lot, RealizedGain
 from portfolio.models import CashBalance, DailyValue, HoldingStep, Position, ValueSeries
 from portfolio.models import Lot as LotRow
 from portfolio.models import RealizedGain as RealizedGainRow
-from portfolio.series import pack, pack_runs
 from portfolio.services.daily_values import daily_values
-from portfolio.services.diff_write import copy_rows, diff_write
-from portfolio.services.figures import Figures, Series, column
+from portfolio.services.diff_write import Scope, copy_rows, diff_write
+from portfolio.services.drafts import Figures
+from portfolio.services.stored_series import columns_of, digest_of
 from stackmotive.common.money import MONEY_QUANTUM, RECORDED_QUANTUM
 
 ZERO = Decimal(0)
@@ -50,16 +50,25 @@ def money(value: Decimal | None) -> Decimal | None:
 OWNED = "t.user_id = %s"
 
 
-def _scope(figures: Figures, *, of: str) -> tuple[str, list[Any]]:
-    """The stored rows that were computed anew. of: instruments, cash (no instrument) or accounts (days)."""
+def _of_instruments(figures: Figures) -> Scope:
+    """The stored rows of instruments that were computed."""
     touched = figures.touched
-    limits = {"instruments": " AND t.instrument_id IS NOT NULL", "cash": " AND t.instrument_id IS NULL", "accounts": ""}
-    condition, values = OWNED, [figures.user.pk]
-    if not touched.is_all and of == "instruments":
-        return f"{condition} AND t.instrument_id = ANY(%s)", [*values, list(touched.instruments)]
-    if not touched.is_all:
-        return f"{condition}{limits[of]} AND t.account_id = ANY(%s)", [*values, list(touched.accounts)]
-    return condition + limits[of], values
+    if touched.is_all:
+        return f"{OWNED} AND t.instrument_id IS NOT NULL", [figures.user.pk]
+    return f"{OWNED} AND t.instrument_id = ANY(%s)", [figures.user.pk, list(touched.instruments)]
+
+
+def _of_accounts(figures: Figures, *, day: str | None, also: str = "") -> Scope:
+    """The stored rows of accounts that were computed: those from their first computed day on, by the column `day`."""
+    touched = figures.touched
+    if touched.is_all:
+        return f"{OWNED}{also}", [figures.user.pk]
+    each = "t.account_id = %s" if day is None else f"t.account_id = %s AND t.{day} >= %s"
+    values: list[Any] = [figures.user.pk]
+    for account, since in touched.since.items():
+        values += [account] if day is None else [account, since]
+    alternatives = " OR ".join([each] * len(touched.since)) or "FALSE"
+    return f"{OWNED}{also} AND ({alternatives})", values
 
 
 LOT_COLUMNS = [
@@ -111,8 +120,8 @@ def _write_lots(figures: Figures) -> None:
         lots += [_lot(user, asset, lot) for lot in (*found.lots.open, *found.lots.in_transit)]
         seen: dict[str, int] = defaultdict(int)
         gains += [_gain(user, asset, gain, seen) for gain in found.lots.realized]
-    diff_write(LotRow, columns=LOT_COLUMNS, key=["id"], rows=lots, scope=_scope(figures, of="instruments"))
-    diff_write(RealizedGainRow, columns=GAIN_COLUMNS, key=["id"], rows=gains, scope=_scope(figures, of="instruments"))
+    diff_write(LotRow, columns=LOT_COLUMNS, key=["id"], rows=lots, scope=_of_instruments(figures))
+    diff_write(RealizedGainRow, columns=GAIN_COLUMNS, key=["id"], rows=gains, scope=_of_instruments(figures))
 
 
 def _row_id(text: str) -> str:
@@ -165,13 +174,16 @@ def _write_steps(figures: Figures) -> None:
             if (holding.instrument is None) is is_cash
             for account, instrument in [(str(holding.account), None if is_cash else str(holding.instrument))]
             for step in figures.steps(holding)
+            if not is_cash or step.day >= figures.starts(holding.account)
         ]  # fmt: skip
         diff_write(
             HoldingStep,
             columns=STEP_COLUMNS,
             key=["account_id", "currency" if is_cash else "instrument_id", "day"],
             rows=rows,
-            scope=_scope(figures, of="cash" if is_cash else "instruments"),
+            scope=_of_accounts(figures, day="day", also=" AND t.instrument_id IS NULL")
+            if is_cash
+            else _of_instruments(figures),
         )
 
 
@@ -212,7 +224,7 @@ def _write_positions(figures: Figures) -> None:
         columns=POSITION_COLUMNS,
         key=["account_id", "instrument_id"],
         rows=[[row[name] for name in POSITION_COLUMNS] for row in rows],
-        scope=_scope(figures, of="instruments"),
+        scope=_of_instruments(figures),
     )
 
 
@@ -316,9 +328,10 @@ CASH_COLUMNS = [
 def _write_cash(figures: Figures) -> None:
     rows = []
     for holding in figures.lines:
-        if holding not in figures.flows.cash:
+        steps = figures.steps(holding) if holding.instrument is None else []
+        if not steps:
             continue
-        amount = figures.cash_steps(holding)[-1].quantity
+        amount = steps[-1].quantity
         rate = figures.rate(holding.currency, figures.today)
         rows.append(
             (
@@ -332,7 +345,7 @@ def _write_cash(figures: Figures) -> None:
         columns=CASH_COLUMNS,
         key=["account_id", "currency"],
         rows=rows,
-        scope=_scope(figures, of="accounts"),
+        scope=_of_accounts(figures, day=None),
     )
 
 
@@ -357,42 +370,29 @@ SERIES_TYPES = ["uuid", "uuid", "uuid", "text", "date", *["bytea"] * 9, "text"]
 
 
 def _write_series(figures: Figures) -> None:
+    touched = figures.touched
+    computed = ValueSeries.objects.filter(user=figures.user)
+    if not touched.is_all:
+        computed = computed.filter(
+            Q(instrument__in=touched.instruments) | Q(instrument=None, account__in=touched.since)
+        )
     stored = {
-        (account, instrument, currency): (pk, digest)
-        for pk, account, instrument, currency, digest in ValueSeries.objects.filter(user=figures.user).values_list(
+        Holding(account, instrument, currency): (pk, digest)
+        for pk, account, instrument, currency, digest in computed.values_list(
             "pk", "account_id", "instrument_id", "currency", "digest"
         )
-        if figures.touched.has(account=account, instrument=instrument)
     }
-    rows = {
-        (holding.account, holding.instrument, holding.currency): _series_row(figures, holding, series)
-        for holding, series in figures.series.items()
-    }
-    changed = [row for place, row in rows.items() if place not in stored or stored[place][1] != row[-1]]
-    replaced = [pk for place, (pk, digest) in stored.items() if place not in rows or rows[place][-1] != digest]
+    rows = {}
+    for holding, series in figures.series.items():
+        columns = columns_of(figures, series)
+        digest = digest_of(series.first_day, columns)
+        if holding not in stored or stored[holding][1] != digest:
+            rows[holding] = (figures.user.pk, *holding, series.first_day, *columns, digest)
+    replaced = [pk for holding, (pk, _) in stored.items() if holding in rows or holding not in figures.series]
     if replaced:
         ValueSeries.objects.filter(pk__in=replaced).delete()
-    if changed:
-        copy_rows(ValueSeries._meta.db_table, SERIES_COLUMNS, changed, types=SERIES_TYPES)
-
-
-def _series_row(figures: Figures, holding: Holding, series: Series) -> tuple[Any, ...]:
-    flows = figures.flows.by_holding.get(holding, {})
-    columns = (
-        pack_runs(series.quantity),
-        pack(series.value),
-        pack_runs(column(series, flows.get("external", {}))),
-        pack_runs(column(series, flows.get("internal", {}))),
-        pack_runs(column(series, flows.get("transfer", {}))),
-        pack_runs(column(series, series.border)),
-        pack_runs(column(series, flows.get("income", {}))),
-        pack_runs(column(series, flows.get("fees", {}))),
-        series.is_fresh.astype("u1").tobytes(),
-    )
-    digest = hashlib.sha256(series.first_day.isoformat().encode() + b"".join(columns)).hexdigest()
-    return (
-        figures.user.pk, holding.account, holding.instrument, holding.currency, series.first_day, *columns, digest,
-    )  # fmt: skip
+    if rows:
+        copy_rows(ValueSeries._meta.db_table, SERIES_COLUMNS, rows.values(), types=SERIES_TYPES)
 
 
 DAY_COLUMNS = [
@@ -424,5 +424,5 @@ def _write_daily_values(figures: Figures) -> None:
             (figures.user.pk, day.account, day.date, *map(money, day.amounts), day.unpriced_count)
             for day in daily_values(figures)
         ),
-        scope=_scope(figures, of="accounts"),
+        scope=_of_accounts(figures, day="date"),
     )
