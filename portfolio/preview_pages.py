@@ -10,6 +10,7 @@ from django.views.decorators.http import require_POST
 from accounts.errors import TierRequired
 from accounts.models import Tier, User
 from accounts.page_access import signed_in
+from federation.errors import PreviewBusy
 from federation.signed_changes import change_of
 from portfolio.services.previewing import Moved, preview_in_money
 from stackmotive.common.limits import take_costly
@@ -40,7 +41,10 @@ def money_preview(request: HttpRequest, user: User) -> HttpResponse:
         raise TierRequired("Deciding what counts needs the operator tier. Ask the owner of this installation.")
     change = change_of(user, request.POST.get("change", ""))
     take_costly(user_id=user.pk, kind="preview_in_money")
-    found = preview_in_money(change)
+    try:
+        found = preview_in_money(change)
+    except PreviewBusy:  # the figures follow an earlier change first; the part asks again by itself
+        return render(request, "portfolio/_money_waits.html", {"change": request.POST["change"]})
     shown = [MovedShown(label, found.figures[name]) for name, label in HEADLINES]
     moved = [one for one in shown if one.moved.before != one.moved.after]
     return render(request, "portfolio/_money_preview.html", {"found": found, "moved": moved})

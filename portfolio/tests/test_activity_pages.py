@@ -11,9 +11,12 @@ from django.test import Client
 
 from accounts.models import Tier, User
 from federation import services as federation
+from federation.errors import PreviewBusy
 from federation.models import Conflict, CorporateAction, Decision, TransferLink
+from federation.signed_changes import signed_source
 from federation.tests.factories import make_source, stage, trade
 from ingestion.models import Source
+from portfolio import preview_pages
 from portfolio.services.refresh import refresh
 
 pytestmark = pytest.mark.django_db
@@ -136,3 +139,17 @@ def test_navigator_reads_and_changes_nothing(browser: Browser, make_user: Callab
     assert "State one yourself" not in html_of(client, "/corporate-actions/")
     assert client.post("/corporate-actions/", {"kind": "split"}).status_code == 403
     assert client.post("/preview/money/", {"change": "x"}).status_code == 403
+
+
+def test_money_is_asked_again_while_the_figures_are_busy(
+    browser: Browser, owner: User, sources: tuple[Source, Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(change: object) -> None:
+        raise PreviewBusy("Try again in a moment.")
+
+    monkeypatch.setattr(preview_pages, "preview_in_money", busy)
+    change = signed_source(owner, source=sources[1].pk, enabled=False)
+    answer = browser(owner).post("/preview/money/", {"change": change})
+    assert answer.status_code == 200
+    assert f'"change": "{change}"' in answer.content.decode()
+    assert 'hx-trigger="load delay:3s"' in answer.content.decode()
