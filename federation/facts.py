@@ -15,7 +15,8 @@ from accounts.models import User
 from federation.accounts import AccountPlan, AccountRulings, Spot, Usage, plan_accounts
 from federation.corporate_actions import Action
 from federation.coverage import window
-from federation.instruments import InstrumentPlan, Meaning, known_instruments, plan_instruments
+from federation.instruments import InstrumentPlan, Meaning, plan_instruments
+from federation.known_instruments import known_instruments
 from federation.models import AccountLink, BrokerAccount, CorporateAction, Decision, InstrumentLink
 from federation.namings import Days, InstrumentRuling, Named, Naming
 from federation.opening_lots import OpeningLots
@@ -313,13 +314,10 @@ def account_info(account: BrokerAccount) -> AccountInfo:
 
 
 def rows_to_read(resolved: Resolved, accounts: Collection[UUID] | None) -> int:
-    """How many staged rows computing `accounts` (null = all) takes: every row of each source that speaks of
-    one.
-    """
-    spots = resolved.accounts.spots
-    sources = {spot[0] for spot, account in spots.items() if accounts is None or account in accounts}
-    contents = [content.id for content in resolved.contents.values() if content.source in sources]
-    return int(rows_of(COUNTED, contents=contents)[0][0])
+    """How many staged rows computing `accounts` (null = all) takes: every row of each content that names one."""
+    named = resolved.used.keys() if accounts is None else accounts
+    contents = {content for account in named for content in resolved.used.get(account, ())}
+    return int(rows_of(COUNTED, contents=list(contents))[0][0])
 
 
 OF_INSTRUMENTS = (Decision.Kind.MERGE_INSTRUMENTS, Decision.Kind.SPLIT_INSTRUMENT)

@@ -1,7 +1,7 @@
 """Which instrument and listing each naming means: found or made, and stored (DESIGN 5.5)."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -9,15 +9,16 @@ from functools import lru_cache
 from uuid import UUID
 
 from federation.authority import source_rank
+from federation.components import components
+from federation.known_instruments import KnownInstruments
 from federation.models import (
     Instrument,
-    InstrumentAttribute,
     InstrumentIdentifier,
     InstrumentKind,
     InstrumentLink,
     Listing,
 )
-from federation.namings import STRONG, Days, InstrumentRuling, Named, Naming, Piece, components
+from federation.namings import STRONG, Days, InstrumentRuling, Named, Naming
 from federation.rows import SourceInfo
 from stackmotive.common.currencies import quote_unit
 from stackmotive.common.ids import uuid7
@@ -65,18 +66,6 @@ class InstrumentPlan:
         """All that a naming means, whenever."""
         first = [self.namings[naming]] if naming in self.namings else []
         return first + [then for _, then in self.later.get(naming, ())]
-
-
-@dataclass(slots=True)
-class KnownInstruments:
-    """What is stored: the user's instruments and links, and the catalog's that their identifiers name."""
-
-    instruments: dict[UUID, Instrument]
-    listings: dict[UUID, list[Listing]]
-    identifiers: dict[UUID, list[InstrumentIdentifier]]
-    links: dict[Piece, InstrumentLink]
-    catalog: dict[tuple[str, str], set[UUID]]  # (scheme, value) -> instruments
-    said: dict[UUID, dict[str, str]] = field(default_factory=dict)  # instrument -> what its user calls it
 
 
 def plan_instruments(
@@ -367,33 +356,3 @@ def store_instruments(plan: InstrumentPlan) -> None:
     InstrumentLink.objects.bulk_create(plan.new_links, batch_size=1000)
     if plan.changed_links:
         InstrumentLink.objects.bulk_update(plan.changed_links, ["instrument", "listing", "own"], batch_size=1000)
-
-
-def known_instruments(user_id: UUID, names: Iterable[Named]) -> KnownInstruments:
-    """Load what `plan_instruments` compares with, in a constant number of queries."""
-    names = list(names)
-    values = {getattr(one, scheme) for one in names for scheme in ("isin", "figi")} - {""}
-    values |= {f"{one.ticker}@{one.exchange.upper()}" for one in names if one.symbol}
-    catalog: dict[tuple[str, str], set[UUID]] = defaultdict(set)
-    stated = InstrumentIdentifier.objects.filter(instrument__user=None, value__in=values)
-    for scheme, value, instrument in stated.values_list("scheme", "value", "instrument"):
-        catalog[(scheme, value)].add(instrument)
-    shared = {instrument for found in catalog.values() for instrument in found}
-    instruments = {one.pk: one for one in Instrument.objects.filter(user=user_id)}
-    links = {
-        (link.source_id, link.key, link.valid_from): link
-        for link in InstrumentLink.objects.filter(source__user=user_id)
-    }
-    shared |= {link.instrument_id for link in links.values() if link.instrument_id not in instruments}
-    instruments.update(Instrument.objects.in_bulk(shared))
-    listings: dict[UUID, list[Listing]] = defaultdict(list)
-    for listing in Listing.objects.filter(instrument__in=list(instruments)).order_by("pk"):
-        listings[listing.instrument_id].append(listing)
-    identifiers: dict[UUID, list[InstrumentIdentifier]] = defaultdict(list)
-    for identifier in InstrumentIdentifier.objects.filter(instrument__user=user_id):
-        identifiers[identifier.instrument_id].append(identifier)
-    said: dict[UUID, dict[str, str]] = defaultdict(dict)
-    facts = InstrumentAttribute.objects.filter(instrument__user=user_id).order_by("number", "pk")
-    for instrument_id, key, value in facts.values_list("instrument", "key", "value"):
-        said[instrument_id][key] = value
-    return KnownInstruments(instruments, listings, identifiers, links, catalog, said)

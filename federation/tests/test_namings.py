@@ -8,8 +8,10 @@ from uuid import UUID, uuid5
 from hypothesis import given
 from hypothesis import strategies as st
 
+from federation.components import components
 from federation.instruments import InstrumentPlan
-from federation.namings import Days, InstrumentRuling, Named, _Forest, components
+from federation.naming_rules import Forest
+from federation.namings import Days, InstrumentRuling, Named
 
 BANK = uuid5(UUID(int=1), "bank")
 BROKER = uuid5(UUID(int=1), "broker")
@@ -113,7 +115,7 @@ def test_buckets_that_are_plain_need_no_other_rule(names: list[Named]) -> None:
     """Cutting namings into buckets, and joining plain ones at once, is what all rules together say."""
     ordered = sorted(names, key=lambda one: one.first)
     found, unclear = components(names)
-    together, of_several = _Forest(ordered).joined([])
+    together, of_several = Forest(ordered).joined([])
     assert [{one.piece for one in component} for component in found] == [
         {one.piece for one in members} for _, members in together
     ]
