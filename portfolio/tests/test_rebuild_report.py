@@ -28,7 +28,7 @@ def other_rules(user: User) -> None:
     """A ledger as rules that count a unit more would have made it."""
     Transaction.objects.filter(user=user, kind="buy").update(quantity=11)
     LedgerState.objects.filter(pk=user.pk).update(dirty_from="2024-03-01")
-    services.refresh(user_id=user.pk)
+    services.refresh(user_id=user.pk, everything=True)
 
 
 def test_a_report_lists_rows_and_figures_and_writes_nothing(owner: User) -> None:
