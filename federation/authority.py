@@ -1,9 +1,10 @@
 """Whom to believe where sources differ (DESIGN 5.8). The rule that decided is always named."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
+from operator import itemgetter
+from typing import NamedTuple
 from uuid import UUID
 
 from federation.rows import Candidate, SourceInfo
@@ -12,7 +13,9 @@ CONFIDENCE = {"ibkr_flex": 4, "kucoin": 3, "csv": 2, "manual": 1}
 FRESH_PULLED = timedelta(days=7)
 FRESH_FILE = timedelta(days=45)
 MINOR_PLACES = 2  # no statement rounds money more coarsely than this
+MINOR = Decimal(1).scaleb(-MINOR_PLACES)
 UNIT_PLACES = 3  # fewer decimals than this are a count of units, not a rounding of one
+MOST_UNITS = Decimal(1).scaleb(-UNIT_PLACES)  # that rounding may hide
 ONLY_SOURCE, DECISION = "only_source", "decision"
 
 
@@ -37,55 +40,58 @@ def fresh_for(source: SourceInfo) -> timedelta | None:
     return FRESH_PULLED if source.pulled else FRESH_FILE
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+RULES = (DECISION, "freshness", "priority", "as_of", "confidence", "source_id")
+Measures = tuple[bool, bool, int, int, int, UUID]
+"""What `RULES` look at, in that order; the lowest is believed."""
+
+
+class Rival(NamedTuple):
+    """A candidate, its source, and the last day that its own declared transactions carry it forward to (its as_of
+    where none do).
+    """
+
+    candidate: Candidate
+    source: SourceInfo
+    carried: date
+
+
+class Verdict(NamedTuple):
     winner: Candidate
     rule: str
 
 
-def judge(
-    candidates: Sequence[Candidate],
-    *,
-    sources: dict[UUID, SourceInfo],
-    confirmed: Callable[[Candidate], date],
-    chosen: UUID | None,
-) -> Verdict:
+def judge(rivals: Sequence[Rival], *, chosen: UUID | None) -> Verdict:
     """The candidate to believe and the first rule that set it before every other one.
 
-    confirmed: the last day that a candidate's own declared transactions carry it forward to (its as_of where
-    none do). chosen: the source that a decision names. An order without ties: the same candidates in any
-    order, the same answer.
+    chosen: the source that a decision names. An order without ties: the same candidates in any order, the same
+    answer.
     """
-    if len(candidates) == 1:
-        return Verdict(candidates[0], DECISION if candidates[0].source == chosen else ONLY_SOURCE)
-    carried = {one.source: confirmed(one) for one in candidates}
-    newest = max(carried.values())
-
-    def is_stale(one: Candidate) -> bool:
-        window = fresh_for(sources[one.source])
-        return window is not None and newest - carried[one.source] > window
-
-    rules: tuple[tuple[str, Callable[[Candidate], int | UUID]], ...] = (
-        (DECISION, lambda one: 0 if one.source == chosen else 1),
-        ("freshness", lambda one: int(is_stale(one))),
-        ("priority", lambda one: sources[one.source].priority),
-        ("as_of", lambda one: -one.as_of.toordinal()),
-        ("confidence", lambda one: -CONFIDENCE.get(sources[one.source].kind, 0)),
-        ("source_id", lambda one: one.source),
-    )
-    left = list(candidates)
-    for name, measure in rules:
-        best = min(measure(one) for one in left)
-        kept = [one for one in left if measure(one) == best]
-        if len(kept) == 1:
-            return Verdict(kept[0], name)
-        left = kept
-    return Verdict(left[0], "source_id")
+    if len(rivals) == 1:
+        only = rivals[0].candidate
+        return Verdict(only, DECISION if only.source == chosen else ONLY_SOURCE)
+    newest = max(rival.carried for rival in rivals)
+    ranked: list[tuple[Measures, Candidate]] = []
+    for one, source, carried in rivals:
+        window = fresh_for(source)
+        is_stale = window is not None and newest - carried > window
+        confidence = CONFIDENCE.get(source.kind, 0)
+        ranked.append(
+            ((one.source != chosen, is_stale, source.priority, -one.as_of.toordinal(), -confidence, one.source), one)
+        )
+    ranked.sort(key=itemgetter(0))
+    (best, winner), (second, _) = ranked[:2]  # no rival is like the best for longer than the second
+    return Verdict(winner, next(rule for rule, mine, other in zip(RULES, best, second, strict=True) if mine != other))
 
 
 def agree(first: Decimal, second: Decimal) -> bool:
     """Whether two amounts or prices differ by no more than the coarser one's precision (at least 0.01)."""
-    return first == second or _equal(first, second, max(MINOR_PLACES, min(_places(first), _places(second))))
+    if first == second:
+        return True
+    if abs(first - second) > MINOR:
+        return False  # more than any precision hides
+    if first == first.quantize(MINOR, ROUND_HALF_EVEN) or second == second.quantize(MINOR, ROUND_HALF_EVEN):
+        return _equal(first, second, MINOR_PLACES)
+    return _equal(first, second, min(_places(first), _places(second)))
 
 
 def agree_in_units(first: Decimal, second: Decimal) -> bool:
@@ -94,6 +100,8 @@ def agree_in_units(first: Decimal, second: Decimal) -> bool:
     """
     if first == second:
         return True
+    if abs(first - second) > MOST_UNITS:
+        return False
     places = min(_places(first), _places(second))
     return places >= UNIT_PLACES and _equal(first, second, places)
 

@@ -1,5 +1,6 @@
 """Which rows and reports of one source are in force on which day (DESIGN 5.2)."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -169,21 +170,28 @@ def _nothing(gone: Report, content: int, day: date) -> Report:
     return Report(content, gone.source, 0, gone.instrument, gone.currency, Decimal(0), None, day)
 
 
-def unbroken_from(days: Iterable[date], until: date) -> date | None:
-    """First day of the run of consecutive days that ends at `until`; null where `until` is not among them."""
-    known = set(days)
-    if until not in known:
-        return None
-    while until - ONE_DAY in known:
-        until -= ONE_DAY
-    return until
+class Runs:
+    """Runs of consecutive days, asked about again and again while an account is settled."""
 
+    def __init__(self, days: Iterable[date] = ()) -> None:
+        ordered = sorted(days)
+        self._starts: list[date] = []
+        self._ends: list[date] = []
+        for day in ordered:
+            if self._ends and day - self._ends[-1] == ONE_DAY:
+                self._ends[-1] = day
+            else:
+                self._starts.append(day)
+                self._ends.append(day)
 
-def unbroken_until(days: Iterable[date], start: date, limit: date) -> date:
-    """Last day of the run of consecutive covered days after `start`, at most `limit`; `start` itself where
-    none follows.
-    """
-    known = days if isinstance(days, set | dict) else set(days)
-    while start < limit and start + ONE_DAY in known:
-        start += ONE_DAY
-    return start
+    def first(self, until: date) -> date | None:
+        """First day of the run that `until` is in; null where it is in none."""
+        place = bisect_right(self._starts, until) - 1
+        return self._starts[place] if place >= 0 and self._ends[place] >= until else None
+
+    def last(self, start: date, limit: date) -> date:
+        """Last day of the run after `start`, at most `limit`; `start` itself where none follows."""
+        if not self._starts or start >= limit:
+            return start
+        place = bisect_right(self._starts, start + ONE_DAY) - 1
+        return min(self._ends[place], limit) if place >= 0 and self._ends[place] > start else start

@@ -5,11 +5,12 @@ anchors, and what finds no partner becomes an anchor itself. Rows of one source 
 and no event is used twice.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
-from itertools import product
+from itertools import islice, product
 from uuid import UUID
 
 from federation.authority import agree
@@ -20,6 +21,9 @@ PRICE_TOLERANCE = Decimal("0.005")
 SPLIT_DAYS = 5  # between the ex-date that one source states and the booking of another
 ONE_DAY = timedelta(days=1)
 SETTLEMENT = timedelta(days=4)
+NEAR = SETTLEMENT.days  # no rule of `_days_apart` reaches further
+FEW = 8  # anchors under one key that are asked about one by one
+MOST_PARTNERS = 20  # that an ambiguity lists: more help nobody to choose
 TRADES = frozenset({"buy", "sell"})
 PAID_IN = frozenset({"deposit", "transfer_in"})
 PAID_OUT = frozenset({"withdrawal", "transfer_out"})
@@ -112,12 +116,12 @@ class _Pairing:
         self._exact("exact", lambda event: _trade_key(event, dated=True), good=_same_money)
         self._exact("exact", lambda event: _cash_keys(event, dated=True), good=_may_be_same_instrument)
         self._exact("exact", lambda event: _group_key(event, dated=True))
-        self._nearest("close_price", lambda event: _trade_key(event, dated=True), _price_distance)
+        self._nearest("close_price", lambda event: _trade_key(event, dated=True), _price_distance, days=0)
         self._bundles(days=(0,))
-        self._nearest("day_apart", lambda event: _trade_key(event, dated=False), _dated_price_distance)
+        self._nearest("day_apart", lambda event: _trade_key(event, dated=False), _dated_price_distance, days=NEAR)
         self._bundles(days=(-1, 1))
-        self._nearest("day_apart", lambda event: _cash_keys(event, dated=False), _day_distance)
-        self._nearest("days_apart", _split_key, _split_distance)
+        self._nearest("day_apart", lambda event: _cash_keys(event, dated=False), _day_distance, days=NEAR)
+        self._nearest("days_apart", _split_key, _split_distance, days=SPLIT_DAYS)
 
     def _free_anchors(self, keys: "Keys") -> dict[Hashable, list[int]]:
         index: dict[Hashable, list[int]] = {}
@@ -161,43 +165,103 @@ class _Pairing:
     ) -> None:
         """Equal keys in order: the first free anchor takes the first event, twins go k-th with k-th."""
         index = self._free_anchors(keys)
+        alike: dict[Hashable, list[list[int]]] = {}
         for number, event in self._free_events():
             for key in keys(event):
-                partner = next(
-                    (
-                        one
-                        for one in index.get(key, ())
-                        if one not in self.taken
-                        and good(self.anchors[one].events[0], event)
-                        and not self._are_kept_apart(one, event)
-                    ),
-                    None,
-                )
+                if key not in index:
+                    continue
+                if key not in alike:
+                    alike[key] = self._alike(index[key])
+                partner = self._first(alike[key], event, good)
                 if partner is not None:
                     self._join(partner, number, name)
                     break
 
-    def _nearest(self, name: str, keys: "Keys", distance: "Distance") -> None:
-        """The nearest anchor in tolerance; two equally near ones that differ are left apart as ambiguous."""
-        index = self._free_anchors(keys)
-        for number, event in list(self._free_events()):
-            measured = [
-                (measure, one)
-                for one in dict.fromkeys(one for key in keys(event) for one in index.get(key, ()))
-                if one not in self.taken
-                and (measure := distance(self.anchors[one].events[0], event)) is not None
-                and not self._are_kept_apart(one, event)
-            ]
-            if not measured:
+    def _alike(self, numbers: Sequence[int]) -> list[list[int]]:
+        """Anchors that every rule sees alike together, so that twins are asked about once; the first one last."""
+        if len(numbers) <= FEW:
+            return [[number] for number in numbers]
+        groups: dict[Hashable, list[int]] = {}
+        for number in numbers:
+            groups.setdefault(_seen(self.anchors[number].events[0]), []).append(number)
+        return [group[::-1] for group in groups.values()]
+
+    def _first(self, alike: list[list[int]], event: Event, good: Callable[[Event, Event], bool]) -> int | None:
+        """The first free anchor that is good for `event`; groups that are used up are dropped."""
+        best: int | None = None
+        for group in alike:
+            if not self._drop_taken(group) or (best is not None and group[-1] > best):
                 continue
-            best = min(measure for measure, _ in measured)
-            nearest = [one for measure, one in measured if measure == best]
-            partners = [self.anchors[one].events[0] for one in nearest]
-            if len({_told(partner) for partner in partners}) > 1:
-                self.unclear.add(number)
-                self.ambiguous.append(Ambiguity(event, partners))
+            if good(self.anchors[group[-1]].events[0], event):
+                first = next((one for one in reversed(group) if self._may_join(one, event)), None)
+                if first is not None and (best is None or first < best):
+                    best = first
+        if len(alike) > FEW:
+            alike[:] = [group for group in alike if group]
+        return best
+
+    def _drop_taken(self, group: list[int]) -> bool:
+        """Whether any anchor of `group` is free, once the taken ones at its head are gone."""
+        while group and group[-1] in self.taken:
+            group.pop()
+        return bool(group)
+
+    def _may_join(self, anchor: int, event: Event) -> bool:
+        return anchor not in self.taken and not self._are_kept_apart(anchor, event)
+
+    def _nearest(self, name: str, keys: "Keys", distance: "Distance", *, days: int) -> None:
+        """The nearest anchor in tolerance; two equally near ones that differ are left apart as ambiguous.
+
+        days: no anchor further away can be near. Of anchors that every rule sees alike one is measured.
+        """
+        index = self._free_anchors(keys)
+        kinds: dict[Hashable, _Kinds] = {}
+        for number, event in list(self._free_events()):
+            best: tuple[int, Decimal] | None = None
+            nearest: list[tuple[int, _Kind]] = []
+            for place, key in enumerate(keys(event)):
+                if key not in index:
+                    continue
+                if key not in kinds:
+                    kinds[key] = _Kinds((one, self.anchors[one].events[0]) for one in index[key])
+                for kind in kinds[key].about(event.legs[0].row.trade_date, days):
+                    if (measure := distance(kind.event, event)) is None or (best is not None and measure > best):
+                        continue
+                    if not any(self._of_kind(kind, event)):
+                        continue
+                    if measure != best:
+                        best, nearest = measure, []
+                    nearest.append((place, kind))
+            if best is None:
+                continue
+            partners, are_one = self._partners(nearest, event)
+            if are_one:
+                self._join(partners[0], number, name)
             else:
-                self._join(nearest[0], number, name)
+                self.unclear.add(number)
+                self.ambiguous.append(Ambiguity(event, [self.anchors[one].events[0] for one in partners]))
+
+    def _of_kind(self, kind: "_Kind", event: Event) -> "Iterator[tuple[Hashable, list[int]]]":
+        """What tells the anchors of a kind apart, with those anchors, where one of them is free for `event`."""
+        for told, group in kind.told.items():
+            if self._drop_taken(group) and any(self._may_join(one, event) for one in reversed(group)):
+                yield told, group
+
+    def _partners(self, nearest: "Sequence[tuple[int, _Kind]]", event: Event) -> tuple[list[int], bool]:
+        """(the equally near anchors in order, at most MOST_PARTNERS; whether they are interchangeable)."""
+        found: dict[int, int] = {}  # anchor -> place of the key that led to it
+        told: set[Hashable] = set()
+        for place, kind in nearest:
+            for what, group in self._of_kind(kind, event):
+                told.add(what)
+                if len(found) < MOST_PARTNERS:
+                    free = (one for one in reversed(group) if self._may_join(one, event))
+                    for one in islice(free, MOST_PARTNERS):
+                        found.setdefault(one, place)
+                if len(told) > 1 and len(found) >= MOST_PARTNERS:
+                    break
+        ordered = sorted(found, key=lambda one: (found[one], one))
+        return ordered[:MOST_PARTNERS], len(told) == 1
 
     def _bundles(self, *, days: Sequence[int]) -> None:
         """All free fills of one source on a day that together are the one free event of the other, `days` from it."""
@@ -226,6 +290,36 @@ class _Pairing:
             else:
                 self._join(free[0], fills[0], "bundle")
                 self.taken.update(free)
+
+
+class _Kind:
+    """Anchors that every rule sees alike. told: what tells them apart for a reader -> those, the first one last."""
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+        self.told: dict[Hashable, list[int]] = {}
+
+
+class _Kinds:
+    """The kinds of anchors under one key, ascending by day. anchors: (number, event), ascending by day and number."""
+
+    def __init__(self, anchors: Iterable[tuple[int, Event]]) -> None:
+        kinds: dict[Hashable, _Kind] = {}
+        for number, event in anchors:
+            seen = _seen(event)
+            if seen not in kinds:
+                kinds[seen] = _Kind(event)
+            kinds[seen].told.setdefault(_told(event), []).append(number)
+        self.kinds = list(kinds.values())
+        self.days = [kind.event.legs[0].row.trade_date for kind in self.kinds]
+        for kind in self.kinds:
+            for group in kind.told.values():
+                group.reverse()
+
+    def about(self, day: date, days: int) -> Sequence[_Kind]:
+        """Those at most `days` from `day`."""
+        reach = timedelta(days=days)
+        return self.kinds[bisect_left(self.days, day - reach) : bisect_right(self.days, day + reach)]
 
 
 def _row_keys(stated: Iterable[Event]) -> Iterator[RowKey]:
@@ -390,7 +484,16 @@ def _is_bundle(whole: Event, parts: Sequence[Event]) -> bool:
     return abs(average - row.price) <= PRICE_TOLERANCE * abs(row.price)
 
 
-def _told(event: Event) -> tuple[object, ...]:
+def _seen(event: Event) -> tuple[Hashable, ...]:
+    """All that a rule for events of one leg, or of equal keys, looks at: where it is equal, every answer is."""
+    row = event.legs[0].row
+    return (
+        row.trade_date, row.traded_at is None, row.settled_on, row.kind, row.instrument, row.price, row.currency,
+        row.cash_amount, row.cash_currency, row.ratio,
+    )  # fmt: skip
+
+
+def _told(event: Event) -> tuple[Hashable, ...]:
     """What makes two partners different from each other: equal fills are interchangeable."""
     row = event.legs[0].row
     return (row.trade_date, row.traded_at, row.local_time, row.price, row.cash_amount, row.fee, row.instrument)

@@ -6,14 +6,15 @@ never income.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import Self
 from uuid import UUID
 
-from federation.authority import judge
-from federation.coverage import unbroken_from, unbroken_until
+from federation.authority import Rival, judge
+from federation.coverage import Runs
 from federation.rows import Balance, Candidate, HoldingKey, Report, SourceInfo
 
 ONE_DAY = timedelta(days=1)
@@ -43,6 +44,8 @@ class Movements:
         """`held` at the close of `after`, moved on to the close of `until`. A split counts at the start of
         its day.
         """
+        if len(self.sums) == 1 and not self.ratios:
+            return held  # nothing ever moved
         for day, ratio in self.ratios:
             if after < day <= until:
                 before = day - ONE_DAY
@@ -66,12 +69,30 @@ class Movements:
         return self.sums[bisect_right(self.days, until)] - self.sums[bisect_right(self.days, after)]
 
 
+NOTHING_MOVED = Movements()
+
+
 @dataclass(frozen=True, slots=True)
 class SourceCover:
     """Days of an account that a source's transactions cover: all of them, and those it declares whole."""
 
     known: frozenset[date] = frozenset()
     declared: frozenset[date] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class CoverRuns:
+    """A `SourceCover` by its runs, to ask how far a report is carried."""
+
+    known: Runs
+    declared: Runs
+
+    @classmethod
+    def of(cls, cover: SourceCover) -> Self:
+        return cls(Runs(cover.known), Runs(cover.declared))
+
+
+NO_COVER = CoverRuns(Runs(), Runs())
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +129,8 @@ def settle(
     holding: Holding,
     *,
     sources: dict[UUID, SourceInfo],
-    cover: dict[UUID, SourceCover],
-    declared_days: frozenset[date],
+    cover: Mapping[UUID, CoverRuns],
+    declared_days: Runs,
     chosen: Callable[[date], UUID | None],
     tolerance: Decimal,
     by_transactions: bool,
@@ -123,54 +144,65 @@ def settle(
     balances: list[Balance] = []
     adjustments: list[Adjustment] = []
     days = sorted({report.as_of for reports in holding.reports.values() for report in reports})
-    as_ofs = {source: [report.as_of for report in reports] for source, reports in holding.reports.items()}
-    applied: tuple[UUID, date] | None = None
+    speakers = [
+        _Speaker(sources[source], reports, holding, cover.get(source, NO_COVER))
+        for source, reports in sorted(holding.reports.items())
+    ]
+    applied: Report | None = None
     held_on, held = date.min, Decimal(0)
     costs: dict[UUID, Report] = {}
     for day in days:
-        candidates = [
-            _rolled(holding, reports[position - 1], day, cover)
-            for source, reports in holding.reports.items()
-            if (position := bisect_right(as_ofs[source], day))
-        ]
-        candidates.sort(key=lambda one: one.source)
-
-        def confirmed(one: Candidate, day: date = day) -> date:
-            return unbroken_until(cover.get(one.source, SourceCover()).declared, one.as_of, day)
-
-        verdict = judge(candidates, sources=sources, confirmed=confirmed, chosen=chosen(day))
-        winner = verdict.winner
-        balances.append(
-            Balance(holding.key, day, winner.value, winner.cost_basis, winner.source, verdict.rule, tuple(candidates))
-        )
-        if (winner.source, winner.as_of) == applied:
+        rivals: list[Rival] = []
+        spoken: list[Report] = []
+        for speaker in speakers:
+            if (report := speaker.latest(day)) is not None:
+                rivals.append(speaker.rival(report, day))
+                spoken.append(report)
+        winner, rule = judge(rivals, chosen=chosen(day))
+        candidates = tuple([rival.candidate for rival in rivals])
+        balances.append(Balance(holding.key, day, winner.value, winner.cost_basis, winner.source, rule, candidates))
+        report = next(said for said, one in zip(spoken, candidates, strict=True) if one is winner)
+        if report is applied:
             continue
-        report = holding.reports[winner.source][bisect_right(as_ofs[winner.source], day) - 1]
         running = holding.ledger.carry(held, held_on, day)
         gap = holding.ledger.carry(report.value, report.as_of, day) - running
-        before = costs.get(winner.source)
         if abs(gap) > tolerance:
             note = (UNEXPLAINED if applied else OPENING_BALANCE) if by_transactions else STEP
-            adjustment = _adjustment(holding, report, before, gap, day, note, declared_days)
-            adjustments.append(adjustment)
+            before = costs.get(report.source)
+            adjustments.append(_adjustment(holding, report, before, gap, day, note, declared_days))
             running += gap
         held_on, held = day, running
-        applied = (winner.source, winner.as_of)
-        costs[winner.source] = report
+        applied = report
+        costs[report.source] = report
     return Settled(balances, adjustments)
 
 
-def _rolled(holding: Holding, report: Report, day: date, cover: dict[UUID, SourceCover]) -> Candidate:
-    """A report moved on to `day` by its own source's transactions, or by the ledger's where it has none for
-    the span.
-    """
-    if report.as_of == day:
-        return Candidate(report.source, report.value, report.as_of, report.cost_basis)
-    known = cover.get(report.source, SourceCover()).known
-    own = unbroken_until(known, report.as_of, day) == day
-    movements = holding.by_source.get(report.source, Movements()) if own else holding.ledger
-    value = movements.carry(report.value, report.as_of, day)
-    return Candidate(report.source, value, report.as_of, None if value != report.value else report.cost_basis)
+class _Speaker:
+    """One source that reports a holding, and what moves its reports on from day to day."""
+
+    def __init__(self, source: SourceInfo, reports: list[Report], holding: Holding, cover: CoverRuns) -> None:
+        self.source = source
+        self.reports = reports
+        self.as_ofs = [report.as_of for report in reports]
+        self.holding = holding
+        self.cover = cover
+
+    def latest(self, day: date) -> Report | None:
+        place = bisect_right(self.as_ofs, day)
+        return self.reports[place - 1] if place else None
+
+    def rival(self, report: Report, day: date) -> Rival:
+        """A report moved on to `day` by its own source's transactions, or by the ledger's where it has none for
+        the span.
+        """
+        if report.as_of == day:
+            return Rival(Candidate(report.source, report.value, day, report.cost_basis), self.source, day)
+        own = self.cover.known.last(report.as_of, day) == day
+        movements = self.holding.by_source.get(report.source, NOTHING_MOVED) if own else self.holding.ledger
+        value = movements.carry(report.value, report.as_of, day)
+        cost = None if value != report.value else report.cost_basis
+        carried = self.cover.declared.last(report.as_of, day)
+        return Rival(Candidate(report.source, value, report.as_of, cost), self.source, carried)
 
 
 def _adjustment(
@@ -180,12 +212,12 @@ def _adjustment(
     gap: Decimal,
     day: date,
     note: str,
-    declared_days: frozenset[date],
+    declared_days: Runs,
 ) -> Adjustment:
     """The row for a gap. An opening balance is dated before the declared days that lead to its report."""
     dated, quantity = day, gap
     is_opening = note == OPENING_BALANCE
-    start = unbroken_from(declared_days, day) if is_opening else None
+    start = declared_days.first(day) if is_opening else None
     if start is not None:
         dated = start - ONE_DAY
         quantity = gap / holding.ledger.growth(dated, day)
@@ -211,8 +243,3 @@ def _cost_of_gap(holding: Holding, report: Report, before: Report | None, *, is_
     if not before.value:
         return report.cost_basis
     return None if before.cost_basis is None else report.cost_basis - before.cost_basis
-
-
-def differs(candidates: Sequence[Candidate], winner: Decimal, agree: Callable[[Decimal, Decimal], bool]) -> bool:
-    """Whether any candidate says something else than `winner` beyond the coarser precision."""
-    return any(not agree(winner, one.value) for one in candidates)

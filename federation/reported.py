@@ -11,11 +11,20 @@ from decimal import Decimal
 from uuid import UUID, uuid5
 
 from federation.cash import cash_effects
-from federation.coverage import Held, reports_in_force
+from federation.coverage import Held, Runs, reports_in_force
 from federation.disagreements import differing_reports
 from federation.opening_lots import OpeningLots, to_text
 from federation.ordering import Place
-from federation.positions import OPENING_BALANCE, Adjustment, Holding, Movements, SourceCover, settle
+from federation.positions import (
+    NOTHING_MOVED,
+    OPENING_BALANCE,
+    Adjustment,
+    CoverRuns,
+    Holding,
+    Movements,
+    SourceCover,
+    settle,
+)
 from federation.rows import (
     DERIVED,
     AccountInfo,
@@ -143,19 +152,21 @@ def settle_account(
     move; both must be whole for the holdings in `reports`.
     """
     result = SettledAccount()
+    cover = {source: CoverRuns.of(days) for source, days in context.cover.items()}
+    declared_days = Runs(context.declared_days)
     for key in sorted(reports, key=lambda key: (str(key.instrument or ""), key.currency)):
         holding = Holding(
             key,
             {source: one_a_day(stated) for source, stated in reports[key].items()},
-            ledger.get(key, Movements()),
+            ledger.get(key, NOTHING_MOVED),
             {source: moves[key] for source, moves in by_source.items() if key in moves},
         )
         choice = context.chosen.get(key)
         settled = settle(
             holding,
             sources=context.sources,
-            cover=context.cover,
-            declared_days=context.declared_days,
+            cover=cover,
+            declared_days=declared_days,
             chosen=lambda day, choice=choice: _chosen_on(choice, day),  # type: ignore[misc]
             tolerance=Decimal(0) if key.instrument else minor_unit(key.currency) / 2,
             by_transactions=context.account.tracking == "transactions",
@@ -215,6 +226,8 @@ def adjustment_row(one: Adjustment, context: Context, *, is_first: bool = False)
 
 def one_a_day(reports: Sequence[Report]) -> list[Report]:
     """One report a day of a source, ascending; several references or lines of one holding add up."""
+    if len(reports) == 1:
+        return list(reports)
     days: dict[date, Report] = {}
     for report in sorted(reports, key=lambda report: (report.as_of, report.content, report.line)):
         known = days.get(report.as_of)
