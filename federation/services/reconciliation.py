@@ -40,13 +40,17 @@ MOST_ROWS_NOW = 15_000  # staged rows that are read, computed and compared well 
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
-    """What a run did. `written`: rows written or deleted in all derived tables."""
+    """What a run did. written: rows written or deleted in all derived tables. read: staged transactions that were read.
+    wholes: accounts that were computed as a whole.
+    """
 
     version: LedgerVersion | None
     facts_version: int
     written: int
     dirty_from: date | None
     differences: Sequence[ledger.Difference] = ()  # in the order of TABLES
+    read: int = 0
+    wholes: int = 0
 
 
 def reconcile(user_id: UUID, *, accounts: Collection[UUID] | None = None, cause: str = "facts") -> LedgerVersion | None:
@@ -60,20 +64,32 @@ def reconcile(user_id: UUID, *, accounts: Collection[UUID] | None = None, cause:
 
 
 def bring_up_to_date(
-    user_id: UUID, *, accounts: Collection[UUID] | None = None, cause: str = "facts", is_full: bool = False
+    user_id: UUID,
+    *,
+    accounts: Collection[UUID] | None = None,
+    cause: str = "facts",
+    is_full: bool = False,
+    most_rows: int | None = None,
 ) -> Reconciled:
-    """`reconcile`, telling what it wrote. is_full: compute every account, whatever was touched."""
+    """`reconcile`, telling what it wrote. is_full: compute every account, whatever was touched.
+
+    most_rows: raise TooManyRows where accounts are to be computed whole that have more staged rows.
+    """
     for _ in range(ATTEMPTS):
         state = LedgerState.objects.filter(user=user_id).first() or LedgerState(user_id=user_id)
         with without_collection():
             resolved = resolve(user_id)
             changes = None if is_full else changes_since(resolved, since=state.facts_version)
-            facts, draft = _computed(resolved, changes, accounts or ())
+            facts, draft = _computed(resolved, changes, accounts or (), most_rows)
             contents = changes.contents if changes is not None else ()
             done = _apply(resolved, facts, draft, state, cause, contents)
         if done is not None:
             return done
     raise LedgerBusy("Try again in a moment: new facts came in while the ledger was computed.")
+
+
+class TooManyRows(Exception):
+    """It would take longer than a request may."""
 
 
 @contextmanager
@@ -96,12 +112,10 @@ def apply_now(user_id: UUID, *, accounts: Collection[UUID]) -> Reconciled | None
 
     accounts: those that the edit touched.
     """
-    state = LedgerState.objects.filter(user=user_id).first() or LedgerState(user_id=user_id)
-    resolved = resolve(user_id)
-    changes = changes_since(resolved, since=state.facts_version)
-    if rows_to_read(resolved, None if changes is None else changes.accounts.keys() | set(accounts)) > MOST_ROWS_NOW:
+    try:
+        return bring_up_to_date(user_id, accounts=accounts, cause="manual", most_rows=MOST_ROWS_NOW)
+    except TooManyRows:
         return None
-    return bring_up_to_date(user_id, accounts=accounts, cause="manual")
 
 
 @dataclass(slots=True)
@@ -114,6 +128,7 @@ class Draft:
     disagreements: list[Disagreement]
     scope: Scope
     accounts: set[UUID]  # that were computed, as a whole or in part
+    read: int  # staged transactions
 
 
 WRITTEN_FIRST = (ledger.TRANSACTIONS, ledger.CLAIMS, ledger.BALANCES)
@@ -168,12 +183,16 @@ def _draft(facts: Facts, truth: Truth, parts: Sequence[Part]) -> Draft:
         disagreements=[*truth.disagreements, *(one for part in parts for one in part.disagreements)],
         scope=joined_scope([whole, *(part.scope for part in parts)], user=facts.user),
         accounts={*whole.accounts, *(part.account for part in parts)},
+        read=sum(len(one.rows) for about in facts.accounts for one in about.stated) + sum(part.read for part in parts),
     )
 
 
-def _computed(resolved: Resolved, changes: Changes | None, accounts: Collection[UUID]) -> tuple[Facts, Draft]:
+def _computed(
+    resolved: Resolved, changes: Changes | None, accounts: Collection[UUID], most_rows: int | None
+) -> tuple[Facts, Draft]:
     """What follows for what changed: parts of accounts where that is enough, else whole ones. null = all of them."""
     if changes is None:
+        _refuse_many(resolved, None, most_rows)
         facts = load(resolved)
         return facts, _draft(facts, compute(facts), ())
     whole = set(accounts) - changes.accounts.keys()
@@ -185,8 +204,14 @@ def _computed(resolved: Resolved, changes: Changes | None, accounts: Collection[
         except TooFar:
             whole.add(account)
     if whole:
+        _refuse_many(resolved, whole, most_rows)
         facts = load(resolved, whole)
     return facts, _draft(facts, compute(facts), parts)
+
+
+def _refuse_many(resolved: Resolved, accounts: Collection[UUID] | None, most_rows: int | None) -> None:
+    if most_rows is not None and rows_to_read(resolved, accounts) > most_rows:
+        raise TooManyRows
 
 
 def _balance_row(user: UUID, account: UUID, balance: Balance) -> ledger.Row:
@@ -245,7 +270,10 @@ def _apply(
     state.save(update_fields=["facts_version", "ledger_version", "dirty_from", "dirty_since"])
     advance_runs(user_id=user_id, stage="valuing")
     transaction.on_commit(partial(ledger_changed.send_robust, sender=LedgerState, user_id=user_id), robust=True)
-    return Reconciled(version, facts.number, sum(one.size for one in found) + linked.written, dirty_from, found)
+    written = sum(one.size for one in found) + linked.written
+    return Reconciled(
+        version, facts.number, written, dirty_from, found, read=draft.read, wholes=len(draft.scope.accounts)
+    )
 
 
 def lock_ledger(user_id: UUID) -> None:
