@@ -167,8 +167,8 @@ class Life:
     def type_row(self) -> None:
         if self.chance.random() < self.reports / 2:
             of, on = self.chance.choice(THINGS), self.day()
-            row = PositionRow(1, "", of, Decimal(self.chance.choice(["0", "5", "10"])), on, "USD")
-            stage_manual_position(user=self.user, row=row, account_id=self.account())
+            held = PositionRow(1, "", of, Decimal(self.chance.choice(["0", "5", "10"])), on, "USD")
+            stage_manual_position(user=self.user, row=held, account_id=self.account())
             return
         account = self.account()
         row = replace(self.event(self.day(), 0)[0], group="", leg=0, external_id="")

@@ -50,7 +50,7 @@ def test_a_row_by_hand_in_twenty_thousand_reads_its_neighbors_only() -> None:
                 things[n % 100],
                 quantity=Decimal(1 + n % 7),
                 price=Decimal(100 + n % 50),
-            )  # fmt: skip
+            )
             for n in range(10_000)
         ]
         stage(source, rows=rows, default_account=account.pk)
