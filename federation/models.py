@@ -152,7 +152,9 @@ class Instrument(models.Model):
     sector = models.CharField(max_length=60, blank=True)
     country = models.CharField(max_length=2, blank=True)
     needs_review = models.BooleanField(default=False)
-    made_number = models.PositiveBigIntegerField(default=0, editable=False)  # the database writes its user's FactVersion
+    made_number = models.PositiveBigIntegerField(
+        default=0, editable=False
+    )  # the database writes its user's FactVersion
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     def __str__(self) -> str:

@@ -420,11 +420,7 @@ class Seen:
                 "account": self.names.accounts[one.account_id] if one.account_id else None,
                 "instrument": self.names.instruments[one.instrument_id] if one.instrument_id else None,
                 "day": one.day,
-                "row": {
-                    name
-                    for row in one.rows
-                    for name in self._named_row(row)
-                },
+                "row": {name for row in one.rows for name in self._named_row(row)},
             }
             for one in Finding.objects.filter(user=self.user, kind__in=kinds)
         ]

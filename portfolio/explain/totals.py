@@ -43,8 +43,10 @@ FLOW_WORDS: Final = {
     "income": "Income, before tax",
     "fees": "Fees",
     "taxes": "Taxes",
+    "payments": "Paid to others",
+    "in_transit": "On its way between your own accounts",
 }
-SUMMED_FLOWS: Final = ("income", "dividends", "interest", "fees", "taxes")
+SUMMED_FLOWS: Final = ("income", "dividends", "interest", "fees", "taxes", "payments")
 DAY_FIGURES: Final = ("value", "cash", *FLOW_WORDS)
 
 
@@ -118,9 +120,20 @@ class Totals:
         return added(
             "Holdings and cash",
             self.unit,
-            [self.named("market_value"), self.named("cash")],
+            [
+                self.named("market_value"),
+                self.named("cash"),
+                *([] if self.sight.account else [self.named("in_transit")]),
+            ],
             places=MONEY_PLACES,
             reason="nothing_has_a_value",
+        )
+
+    def in_transit(self) -> Node:
+        if self.sight.account is not None:
+            return given(FLOW_WORDS["in_transit"], Decimal(0), self.unit)
+        return added(
+            FLOW_WORDS["in_transit"], self.unit, [self.day_total("in_transit", self.sight.day)], places=MONEY_PLACES
         )
 
     def named(self, name: str) -> Node:
@@ -201,10 +214,17 @@ class Totals:
         return less(
             "Gain of the day",
             self.unit,
-            [self.day_total("value", sight.day), self.day_total("value", before), flow],
+            [self.close_of(sight.day), self.close_of(before), flow],
             places=MONEY_PLACES,
             reason="no_value_the_day_before",
         )
+
+    def close_of(self, day: dt.date) -> Node:
+        """The value of a day; of all accounts with what was on its way between them."""
+        value = self.day_total("value", day)
+        if self.sight.account is not None:
+            return value
+        return added(f"Value of {day.isoformat()}", self.unit, [value, self.day_total("in_transit", day)])
 
     def day_total(self, name: str, day: dt.date) -> Node:
         """A column of the accounts' days, summed, at the rate of its day."""
@@ -229,7 +249,7 @@ class Totals:
             "Gain of the day, of the value before",
             "ratio",
             self.named("day_change"),
-            self.day_total("value", self.sight.day - dt.timedelta(days=1)),
+            self.close_of(self.sight.day - dt.timedelta(days=1)),
             places=MONEY_PLACES,
             reason="no_value_the_day_before",
         )
@@ -269,6 +289,7 @@ class Totals:
         make: dict[str, Callable[[], Node]] = {
             "market_value": self.market_value,
             "cash": self.cash,
+            "in_transit": self.in_transit,
             "total_value": self.total_value,
             "net_contribution": self.net_contribution,
             "total_gain": self.total_gain,
@@ -295,9 +316,9 @@ class Totals:
 
 
 HEADLINES: Final = (
-    "market_value", "cash", "total_value", "net_contribution", "total_gain", "realized_gain", "unrealized_gain",
-    "cost_basis", "income", "dividends", "interest", "fees", "taxes", "day_change", "day_change_ratio", "coverage",
-    "coverage_by_cost",
+    "market_value", "cash", "in_transit", "total_value", "net_contribution", "payments", "total_gain", "realized_gain",
+    "unrealized_gain", "cost_basis", "income", "dividends", "interest", "fees", "taxes", "day_change",
+    "day_change_ratio", "coverage", "coverage_by_cost",
 )  # fmt: skip
 
 
@@ -330,7 +351,7 @@ def day_figure(sight: Sight, name: str, account: UUID, day: dt.date) -> Node | N
             sight, [FLOW_KINDS[name]], wanted=lambda line: line.account == account, days=lambda on: on == day
         )
         return added(FLOW_WORDS[name], base, parts, places=MONEY_PLACES)
-    if name == "border_flow":
+    if name not in ("value", "cash"):
         ref = Ref("daily_value", detail={"account": str(account), "date": day.isoformat()})
         return given(FLOW_WORDS[name], value, base, ref=ref, on=day, is_double=True)
     if name == "value" and day == sight.now.valued_on:

@@ -19,9 +19,9 @@ PERIODS: Final = ("all", "day", "month", "quarter", "year")
 
 @dataclass(slots=True)
 class TradeFigures:
-    """Closed trades of one period; money in the currency asked for. without_gain: a cost or rate is unknown. A trade is one row that closed something. Null has
-    its reason in `reasons`. win_rate: wins of those with a known gain. profit_factor: all wins over all losses.
-    holding_days: mean, weighted by units.
+    """Closed trades of one period; money in the currency asked for. without_gain: a cost or rate is unknown. A trade is
+    one row that closed something. Null has its reason in `reasons`. win_rate: wins of those with a known gain.
+    profit_factor: all wins over all losses. holding_days: mean, weighted by units.
     """
 
     period: str

@@ -234,7 +234,11 @@ def test_changes_tell_rows_learnt_later_and_what_they_did_to_the_figures_of_that
 def test_changes_since_what_is_no_time_and_no_version_are_refused(owner: User, query: dict[str, Any]) -> None:
     answer = signed_in(owner).get(f"{BASE}changes/", query)
     assert answer.status_code == 400
-    assert [one["pointer"] for one in answer.json()["errors"]] in (["#/since"], ["#/known_at"], [])  # a NUL is refused for all
+    assert [one["pointer"] for one in answer.json()["errors"]] in (
+        ["#/since"],
+        ["#/known_at"],
+        [],
+    )  # a NUL is refused for all
     assert KnownAnswer.objects.count() == 0
 
 

@@ -62,7 +62,8 @@ def test_marks_that_change_no_row_of_the_ledger_are_valued_and_the_source_believ
         stage(source, rows=[row], prices=[PriceRow(ACME, day("2024-01-30"), D(close), "USD")], default_account=account)
         reconcile(owner.pk)
         services.refresh(user_id=owner.pk)
-        return Position.objects.get(user=owner).price
+        price: Decimal | None = Position.objects.get(user=owner).price
+        return price
 
     assert [price_after(second, "60"), price_after(first, "61"), price_after(second, "62")] == [D(60), D(61), D(61)]
     assert price_after(first, "63") == D(63)

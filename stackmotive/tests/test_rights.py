@@ -43,7 +43,6 @@ STATES = {
         "AccountLink", "BrokerAccount", "Institution", "Instrument", "InstrumentIdentifier", "InstrumentLink",
         "LedgerState", "Listing",
     },
-    "portfolio": {"InstrumentNote"},
 }  # fmt: skip
 TABLES = [model for model in apps.get_models(include_auto_created=True) if model._meta.managed]
 
