@@ -1,4 +1,4 @@
-"""`manage.py bench import|valuation|growth`: how long the work takes beside the limit of this machine, in one run, and
+"""`manage.py bench import|reconciliation|valuation|growth`: how long the work takes beside the limit of this machine, in one run, and
 what a user's year takes on disk.
 """
 
@@ -14,13 +14,14 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from stackmotive.bench import growth, imports, valuation
+from stackmotive.bench import growth, imports, reconciliation, valuation
 from stackmotive.bench.generator import LAST_DAY, SIZES
 from stackmotive.bench.growth import Grown
 from stackmotive.bench.measuring import Result, WrongAnswer, machine
 
 WORKLOADS: dict[str, Callable[[str], Iterator[Result] | Iterator[Grown]]] = {
     "import": imports.measure,
+    "reconciliation": reconciliation.measure,
     "valuation": valuation.measure,
     "growth": growth.measure,
 }
