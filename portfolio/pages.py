@@ -15,7 +15,7 @@ from accounts.page_access import signed_in
 from federation.models import BrokerAccount
 from ingestion.run_cards import run_cards
 from ingestion.selectors import latest_runs
-from portfolio import activity_pages, preview_pages, selectors, services
+from portfolio import activity_pages, explain_pages, preview_pages, selectors, services
 from portfolio.finding_cards import finding_board
 from portfolio.holdings_table import GROUPS, holdings_table
 from portfolio.manual_forms import INSTRUMENT_KINDS, KINDS, Typed, add_position, add_transaction, form_of
@@ -210,5 +210,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("holdings/cash/<str:currency>/provenance/", cash_drawer, name="cash-provenance"),
     path("transactions/<uuid:transaction_id>/provenance/", transaction_drawer, name="transaction-provenance"),
     *activity_pages.urlpatterns,
+    *explain_pages.urlpatterns,
     *preview_pages.urlpatterns,
 ]

@@ -3,8 +3,11 @@
 import re
 from datetime import date
 from decimal import Decimal
+from typing import Any
+from urllib.parse import urlencode
 
 from django import template
+from django.urls import reverse
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
@@ -25,6 +28,18 @@ def hideable(text: str) -> SafeString:
 def amount(text: str) -> SafeString:
     """An amount that is in words already."""
     return hideable(text)
+
+
+@register.simple_tag(takes_context=True)
+def opens(context: template.Context, figure: str, **about: object) -> str:
+    """The address at which a figure of this page opens: of the account and in the currency that it shows."""
+    filters: Any = context.get("filters")
+    words = {"figure": figure} | {name: str(value) for name, value in about.items() if value}
+    if getattr(filters, "account", "") and "account" not in words:
+        words["account"] = filters.account
+    if getattr(filters, "currency_asked", False):
+        words["currency"] = filters.currency
+    return f"{reverse('explain')}?{urlencode(words)}"
 
 
 AMOUNTS = re.compile(
