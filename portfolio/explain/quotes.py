@@ -54,9 +54,9 @@ def _price(
             "price", detail={"listing": str(listing.pk), "date": close.date.isoformat(), "provider": close.provider}
         )
         quoted = given(f"Close of {close.date.isoformat()}", close.close, listing.currency, ref=ref, on=close.date)
-        quoted = times(
-            "Close in the currency's own unit", listing.currency, [quoted, given("Quote unit", unit, "ratio")]
-        )
+        if unit != 1:
+            own = given("Of the currency for one quote unit", unit, "ratio")
+            quoted = times("Close in the currency's own unit", listing.currency, [quoted, own])
     else:
         return given("Price", None, listing.currency, reason="no_price"), None
     for on, ratio in split_ratios(rows):
