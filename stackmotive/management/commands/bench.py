@@ -1,5 +1,5 @@
-"""`manage.py bench import|reconciliation|valuation|growth`: how long the work takes beside the limit of this machine, in one run, and
-what a user's year takes on disk.
+"""`manage.py bench import|reconciliation|valuation|growth`: how long the work takes beside the limit of this machine, in
+one run, and what a user's year takes on disk.
 """
 
 import os
