@@ -177,7 +177,8 @@ def test_every_figure_of_the_summary_opens(portfolio: User, api: Api, scope: dic
         for name in figures:
             node = tree(client, figure=name, **asked)
             holds(client, answer[name], node)
-            opens(client, node, seen)
+            if not asked:  # what lies beneath is the same for an account, and in another currency
+                opens(client, node, seen)
 
 
 @pytest.mark.parametrize("scope", SCOPES)
@@ -189,7 +190,8 @@ def test_every_figure_of_a_holding_opens(portfolio: User, api: Api, scope: dict[
         for name in FIGURES["position"]:
             node = tree(client, figure=name, position=row["id"], **scope)
             holds(client, row[name], node)
-            opens(client, node, seen)
+            if not scope:
+                opens(client, node, seen)
     for row in got(client, "positions/", group_by="instrument", **scope)["results"]:
         for name in FIGURES["instrument"]:
             node = tree(client, figure=name, instrument=row["instrument"], **scope)
